@@ -1,0 +1,6 @@
+//! winslim makes Windows container base images smaller.
+
+pub mod error;
+pub mod image;
+pub mod progress;
+pub mod store;
