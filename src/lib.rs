@@ -1,6 +1,7 @@
 //! winslim makes Windows container base images smaller.
 
 pub mod error;
+pub mod gzip;
 pub mod image;
 pub mod progress;
 pub mod store;

@@ -1,0 +1,315 @@
+//! The block map: where the deflate blocks of a blob lie, and which of them can be copied with a part of its data.
+//!
+//! The map keeps *stretches*: runs of whole blocks with at least [`LEAST`] bytes of data, so that a blob of a million tiny
+//! blocks does not need more memory than one of large ones.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::WINDOW;
+
+/// How much data a stretch holds at least, in bytes, if it can be copied.
+pub const LEAST: u64 = 8 << 10;
+
+/// Where blocks lie in a blob. The map of a blob that is not gzip has stretches too, but nothing in them can be copied.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct BlockMap {
+    /// In order; a stretch ends where the next one begins.
+    stretches: Vec<Stretch>,
+    /// The length of the data.
+    raw_end: u64,
+    /// The length of the blob in bits.
+    bit_end: u64,
+}
+
+/// Where a stretch begins, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stretch {
+    /// Position in the data.
+    raw: u64,
+    /// Position in the blob, in bits; a byte's least significant bit is its first (RFC 1951).
+    bit: u64,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It holds something other than whole blocks before a member's last one.
+    Opaque = 0,
+    /// Whole blocks that may refer to the data before them.
+    Following = 1,
+    /// The first blocks of a member, which can refer to nothing before them.
+    First = 2,
+}
+
+/// Blocks that can be copied together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The data in them, as positions in the data of the blob.
+    pub raw: Range<u64>,
+    /// Their bits, as positions in the blob.
+    pub bits: Range<u64>,
+}
+
+impl BlockMap {
+    /// The map of a blob of which nothing is known but its lengths in bytes.
+    pub fn opaque(raw_length: u64, stored_length: u64) -> BlockMap {
+        BlockMap { stretches: Vec::new(), raw_end: raw_length, bit_end: stored_length * 8 }
+    }
+
+    /// The blocks that can be copied where this part of the data is kept as a whole, in order.
+    pub fn copyable(&self, part: Range<u64>) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        // Whether what stands before a block in the part is all that the block can refer to.
+        let mut is_independent = false;
+        let first = self.stretches.partition_point(|stretch| stretch.raw < part.start);
+        for (number, stretch) in self.stretches.iter().enumerate().skip(first) {
+            let (raw_end, bit_end) =
+                self.stretches.get(number + 1).map_or((self.raw_end, self.bit_end), |next| (next.raw, next.bit));
+            if raw_end > part.end {
+                break;
+            }
+            is_independent |= stretch.kind == Kind::First || stretch.raw >= part.start.saturating_add(WINDOW as u64);
+            if stretch.kind == Kind::Opaque || !is_independent {
+                continue;
+            }
+            match runs.last_mut() {
+                Some(run) if run.bits.end == stretch.bit => {
+                    run.raw.end = raw_end;
+                    run.bits.end = bit_end;
+                }
+                _ => runs.push(Run { raw: stretch.raw..raw_end, bits: stretch.bit..bit_end }),
+            }
+        }
+        runs
+    }
+
+    /// The position in the blob, in bytes, that belongs to one in the data: on a straight line within a stretch.
+    pub fn stored_position(&self, raw: u64) -> u64 {
+        if raw == 0 || raw >= self.raw_end {
+            return if raw == 0 { 0 } else { self.bit_end / 8 };
+        }
+        let after = self.stretches.partition_point(|stretch| stretch.raw <= raw);
+        let place = |stretch: &Stretch| (stretch.raw, stretch.bit);
+        let (raw_start, bit_start) = after.checked_sub(1).and_then(|at| self.stretches.get(at)).map_or((0, 0), place);
+        let (raw_end, bit_end) = self.stretches.get(after).map_or((self.raw_end, self.bit_end), place);
+        // The divisor is not zero: `raw` is at or behind the one and before the other.
+        let share = u128::from(raw - raw_start) * u128::from(bit_end - bit_start) / u128::from(raw_end - raw_start);
+        (bit_start + share as u64) / 8
+    }
+}
+
+/// Notes blocks as a blob is read.
+#[derive(Debug)]
+pub struct Recorder {
+    done: Vec<Stretch>,
+    open: Stretch,
+}
+
+impl Default for Recorder {
+    fn default() -> Recorder {
+        Recorder { done: Vec::new(), open: Stretch { raw: 0, bit: 0, kind: Kind::Opaque } }
+    }
+}
+
+impl Recorder {
+    /// A member's first block begins here, in the data and in the bits of the blob.
+    pub fn member_begins(&mut self, raw: u64, bit: u64) {
+        let after_blocks = self.done.last().is_some_and(|last| last.kind != Kind::Opaque);
+        if raw - self.open.raw >= LEAST || (raw == self.open.raw && after_blocks) {
+            // What is open holds the last block of the member before; its beginning is the end of the blocks before it.
+            self.done.push(self.open);
+        } else if raw != self.open.raw {
+            // Too little to note: this member's first blocks are lost in the stretch that is open.
+            return;
+        }
+        self.open = Stretch { raw, bit, kind: Kind::First };
+    }
+
+    /// A block that is not the last one of its member ends here.
+    pub fn block_ends(&mut self, raw: u64, bit: u64) {
+        if raw - self.open.raw >= LEAST {
+            self.done.push(self.open);
+            self.open = Stretch { raw, bit, kind: Kind::Following };
+        }
+    }
+
+    /// The last block of a member ends. Where is not known to the bit, so it is never copied, and it must not be, because
+    /// it says that it is the last.
+    pub fn member_ends(&mut self) {
+        self.open.kind = Kind::Opaque;
+    }
+
+    /// The reader stood here, in the data and in the bytes of a blob that has no blocks to copy.
+    pub fn passed(&mut self, raw: u64, stored: u64) {
+        self.done.push(self.open);
+        self.open = Stretch { raw, bit: stored * 8, kind: Kind::Opaque };
+    }
+
+    /// The map, given the length of the data and of the blob in bytes.
+    pub fn finish(mut self, raw_length: u64, stored_length: u64) -> BlockMap {
+        self.done.push(self.open);
+        BlockMap { stretches: self.done, raw_end: raw_length, bit_end: stored_length * 8 }
+    }
+}
+
+/// The stored form: every stretch as its distance from the one before.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// Bytes of data, times four, and the kind; and bits of the blob.
+    distances: Vec<(u64, u64)>,
+    raw_end: u64,
+    bit_end: u64,
+}
+
+impl From<BlockMap> for Stored {
+    fn from(map: BlockMap) -> Stored {
+        let mut before = (0, 0);
+        let distances = map
+            .stretches
+            .iter()
+            .map(|stretch| {
+                let distance = ((stretch.raw - before.0) << 2 | stretch.kind as u64, stretch.bit - before.1);
+                before = (stretch.raw, stretch.bit);
+                distance
+            })
+            .collect();
+        Stored { distances, raw_end: map.raw_end, bit_end: map.bit_end }
+    }
+}
+
+impl TryFrom<Stored> for BlockMap {
+    type Error = &'static str;
+
+    fn try_from(stored: Stored) -> Result<BlockMap, &'static str> {
+        let (mut raw, mut bit) = (0_u64, 0_u64);
+        let mut stretches = Vec::with_capacity(stored.distances.len());
+        for (raw_and_kind, bits) in stored.distances {
+            raw = raw.checked_add(raw_and_kind >> 2).ok_or("a position is too large")?;
+            bit = bit.checked_add(bits).ok_or("a position is too large")?;
+            let kind = match raw_and_kind & 3 {
+                0 => Kind::Opaque,
+                1 => Kind::Following,
+                2 => Kind::First,
+                _ => return Err("a stretch is of an unknown kind"),
+            };
+            stretches.push(Stretch { raw, bit, kind });
+        }
+        if raw > stored.raw_end || bit > stored.bit_end {
+            return Err("a stretch begins behind the end");
+        }
+        Ok(BlockMap { stretches, raw_end: stored.raw_end, bit_end: stored.bit_end })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const K: u64 = 1 << 10;
+
+    /// One member with a block every 20 KiB, and a second one that begins at 100 KiB.
+    fn map() -> BlockMap {
+        let mut recorder = Recorder::default();
+        recorder.member_begins(0, 80);
+        for block in 1..=4 {
+            recorder.block_ends(block * 20 * K, block * 1000);
+        }
+        recorder.member_ends();
+        recorder.member_begins(100 * K, 5001);
+        recorder.block_ends(120 * K, 6000);
+        recorder.block_ends(140 * K, 7000);
+        recorder.member_ends();
+        recorder.finish(150 * K, 1000)
+    }
+
+    #[test]
+    fn what_can_be_copied_depends_on_what_stands_before() {
+        let run = |raw: Range<u64>, bits: Range<u64>| Run { raw: raw.start * K..raw.end * K, bits };
+        let second = run(100..140, 5001..7000);
+        for (part, expected) in [
+            (0..150 * K, vec![run(0..80, 80..4000), second.clone()]),
+            // The last block of the first member is cut, or only touched.
+            (0..99 * K, vec![run(0..80, 80..4000)]),
+            (0..80 * K, vec![run(0..80, 80..4000)]),
+            (0..80 * K - 1, vec![run(0..60, 80..3000)]),
+            // 32 KiB from the beginning of the part to the block.
+            (8 * K, 150 * K).map_part(vec![run(40..80, 2000..4000), second.clone()]),
+            (8 * K + 1, 150 * K).map_part(vec![run(60..80, 3000..4000), second.clone()]),
+            (70 * K, 150 * K).map_part(vec![second.clone()]),
+            (100 * K, 139 * K).map_part(vec![run(100..120, 5001..6000)]),
+            (101 * K, 150 * K).map_part(vec![]),
+            (0, 0).map_part(vec![]),
+            (u64::MAX - 1, u64::MAX).map_part(vec![]),
+        ] {
+            assert_eq!(map().copyable(part.clone()), expected, "{part:?}");
+        }
+    }
+
+    trait MapPart {
+        fn map_part(self, runs: Vec<Run>) -> (Range<u64>, Vec<Run>);
+    }
+
+    impl MapPart for (u64, u64) {
+        fn map_part(self, runs: Vec<Run>) -> (Range<u64>, Vec<Run>) {
+            (self.0..self.1, runs)
+        }
+    }
+
+    #[test]
+    fn the_stored_form_is_read_back() {
+        let bytes = postcard::to_allocvec(&map()).unwrap();
+        assert_eq!(postcard::from_bytes::<BlockMap>(&bytes).unwrap(), map());
+        assert!(bytes.len() < 60, "{}", bytes.len());
+        let bad = [
+            Stored { distances: vec![(3, 0)], raw_end: 9, bit_end: 9 },
+            Stored { distances: vec![(u64::MAX, 1), (u64::MAX, u64::MAX)], raw_end: u64::MAX, bit_end: u64::MAX },
+            Stored { distances: vec![(40, 1)], raw_end: 9, bit_end: 9 },
+        ];
+        for stored in bad {
+            assert!(BlockMap::try_from(stored).is_err());
+        }
+    }
+
+    #[test]
+    fn tiny_blocks_and_members_take_no_room() {
+        let mut recorder = Recorder::default();
+        for number in 0..100_000 {
+            recorder.member_begins(number, number * 1000);
+            recorder.block_ends(number, number * 1000 + 10);
+            recorder.member_ends();
+        }
+        let map = recorder.finish(100_000, 100_000_000 / 8);
+        assert!(map.stretches.len() < 40, "{}", map.stretches.len());
+        assert_eq!(map.copyable(0..100_000), []);
+    }
+
+    #[test]
+    fn empty_members_do_not_move_the_end_of_blocks() {
+        let mut recorder = Recorder::default();
+        recorder.member_begins(0, 80);
+        recorder.block_ends(10 * K, 500);
+        recorder.member_ends();
+        for member in 0..1000 {
+            recorder.member_begins(10 * K, 1000 + member * 100);
+            recorder.member_ends();
+        }
+        let map = recorder.finish(10 * K, 1_000_000);
+        assert_eq!(map.copyable(0..10 * K), [Run { raw: 0..10 * K, bits: 80..500 }]);
+        assert!(map.stretches.len() < 5);
+    }
+
+    #[test]
+    fn positions_are_on_straight_lines_and_meet_both_ends() {
+        let map = map();
+        for (raw, stored) in
+            [(0, 0), (20 * K, 125), (30 * K, 187), (100 * K, 625), (149 * K, 987), (150 * K, 1000), (900 * K, 1000)]
+        {
+            assert_eq!(map.stored_position(raw), stored, "{raw}");
+        }
+        assert_eq!(BlockMap::opaque(100, 10).stored_position(50), 5);
+        assert_eq!(BlockMap::default().stored_position(0), 0);
+    }
+}

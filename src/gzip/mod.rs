@@ -1,0 +1,19 @@
+//! Gzip streams of layers: finding the deflate blocks of one, and writing one that takes whole blocks over from another.
+//!
+//! Compressing again what did not change would cost most of a build's time. A deflate block carries its own codes, and
+//! nothing in it refers to data more than 32 KiB back (RFC 1951). So where that much data stands before it as it did in
+//! the source, its bits can be copied as they are. [`inflate`] reads a stream and notes its blocks, [`blocks`] keeps them
+//! and says which can be copied with a part of the data, [`bits`] places them in the output, and [`encode`] compresses
+//! everything else, in parallel and the same for any number of threads.
+
+pub mod bits;
+pub mod blocks;
+pub mod encode;
+pub mod inflate;
+pub mod member;
+
+pub use blocks::{BlockMap, Run};
+pub use encode::{GzipWriter, Source};
+
+/// How far back a deflate stream can refer, in bytes (RFC 1951, section 2).
+pub const WINDOW: usize = 32 << 10;
