@@ -3,5 +3,6 @@
 pub mod error;
 pub mod gzip;
 pub mod image;
+pub mod layer;
 pub mod progress;
 pub mod store;

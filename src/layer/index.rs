@@ -1,0 +1,191 @@
+//! The layer index: everything winslim knows of a layer without decompressing it again.
+//!
+//! Stored form: the bytes `winslim index` and a newline, the version (4 bytes, little endian), the CRC-32 of what follows
+//! (4 bytes), and the index in postcard's encoding. A stored index that is of another version or damaged is made anew.
+
+use std::io::{self, Read};
+
+use serde::{Deserialize, Serialize};
+
+use super::read::{Blocks, Piece, for_each_piece};
+use super::scan::{ScanError, Scanner};
+use super::{Entry, EntryKind, FoldedPath};
+use crate::error::reason;
+use crate::gzip::BlockMap;
+use crate::image::Digest;
+use crate::image::digest::Hasher;
+pub use crate::image::media_type::Compression;
+
+/// The version of the stored form.
+pub const VERSION: u32 = 2;
+
+const MAGIC: &[u8] = b"winslim index\n";
+
+/// What one pass over a layer found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerIndex {
+    /// Digest of the blob.
+    pub digest: Digest,
+    /// Size of the blob in bytes.
+    pub stored_size: u64,
+    /// How the blob is compressed.
+    pub compression: Compression,
+    /// Digest of the uncompressed tar, padding at its end included.
+    pub diff_id: Digest,
+    /// Length of the uncompressed tar in bytes, padding at its end included.
+    pub unpacked_size: u64,
+    /// The position behind the last entry, where the mark of the archive's end begins.
+    pub entries_end: u64,
+    /// Every entry, in the order of the tar. Their spans tile `0..entries_end`.
+    pub entries: Vec<Entry>,
+    /// The different security descriptors of the layer (`MSWINDOWS.rawsd`, base64 as in the tar).
+    pub security: Vec<Box<str>>,
+    /// Where compressed bytes lie, and which of them a rewritten layer can take over.
+    pub blocks: BlockMap,
+}
+
+/// Why a layer could not be indexed.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The blob cannot be read or decompressed.
+    #[error("the layer cannot be decompressed: {}", reason(.0))]
+    Read(#[from] io::Error),
+    /// What it decompresses to is not a tar that Windows hosts read.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+}
+
+impl LayerIndex {
+    /// Reads a layer blob once. `advance` is told how many bytes of the blob were read since it was last called.
+    pub fn read(blob: impl Read + Send, mut advance: impl FnMut(u64)) -> Result<LayerIndex, IndexError> {
+        let mut scanner = Scanner::new();
+        let mut hasher = Hasher::new();
+        let mut stored_before = 0;
+        let blob = for_each_piece(blob, Blocks::Note, |piece: &Piece| -> Result<(), IndexError> {
+            hasher.update(piece.bytes());
+            scanner.feed(piece.bytes())?;
+            advance(piece.stored - stored_before);
+            stored_before = piece.stored;
+            Ok(())
+        })?;
+        let scan = scanner.finish()?;
+        Ok(LayerIndex {
+            digest: blob.digest,
+            stored_size: blob.stored_size,
+            compression: blob.compression,
+            diff_id: hasher.finish(),
+            unpacked_size: scan.length,
+            entries_end: scan.entries_end,
+            entries: scan.entries,
+            security: scan.security,
+            blocks: blob.blocks,
+        })
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        let body = bytes.len() + 4;
+        bytes.extend_from_slice(&[0; 4]);
+        #[expect(clippy::unwrap_used, reason = "writing to memory fails only for types that do not know their length")]
+        let mut bytes = postcard::to_extend(self, bytes).unwrap();
+        let checksum = crc32fast::hash(&bytes[body..]);
+        bytes[body - 4..body].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the stored form of the index of the blob with this digest; nothing if it is damaged, of another version, or of
+    /// another blob.
+    pub fn decode(bytes: &[u8], digest: &Digest) -> Option<LayerIndex> {
+        let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_le_bytes())?;
+        let (checksum, body) = rest.split_first_chunk::<4>()?;
+        if crc32fast::hash(body) != u32::from_le_bytes(*checksum) {
+            return None;
+        }
+        let index: LayerIndex = postcard::from_bytes(body).ok()?;
+        (index.digest == *digest).then_some(index)
+    }
+
+    /// The bytes of file data in the layer; a file with several names counts once.
+    pub fn data_size(&self) -> u64 {
+        let has_data = |entry: &&Entry| matches!(entry.kind, EntryKind::File | EntryKind::Stream);
+        self.entries.iter().filter(has_data).map(|entry| entry.size).sum()
+    }
+
+    /// The alternate data streams of a file: the entries right behind it that are named after it.
+    pub fn streams_of(&self, file: usize) -> std::ops::Range<usize> {
+        let Some(owner) = self.entries.get(file) else { return 0..0 };
+        let folded = owner.path.fold();
+        let is_stream = |entry: &&Entry| entry.stream_owner().is_some_and(|name| FoldedPath::new(name) == folded);
+        let count = self.entries[file + 1..].iter().take_while(is_stream).count();
+        file + 1..file + 1 + count
+    }
+
+    /// About how many bytes of the blob a part of the tar takes. The parts of a layer add up to its size exactly.
+    pub fn stored_share(&self, raw: std::ops::Range<u64>) -> u64 {
+        self.blocks.stored_position(raw.end).saturating_sub(self.blocks.stored_position(raw.start))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::layer::LayerPath;
+    use crate::layer::entry::BLOCK;
+
+    /// An index of entries of these kinds and names, each with a header of one block and no data.
+    pub(crate) fn index_of(entries: &[(EntryKind, &str)]) -> LayerIndex {
+        let entry = |&(kind, name): &(EntryKind, &str)| Entry {
+            kind,
+            path: LayerPath::new(name),
+            link: None,
+            start: 0,
+            data: 0,
+            size: 0,
+            attributes: None,
+            security: None,
+            modified: 0,
+            checksum: 0,
+            head: None,
+        };
+        index_with(entries.iter().map(entry).collect(), 0)
+    }
+
+    /// An index of entries whose sizes and names are set; they are put one behind the other, a header of one block each.
+    pub(crate) fn index_with(mut entries: Vec<Entry>, stored_size: u64) -> LayerIndex {
+        let mut position = 0;
+        for entry in &mut entries {
+            entry.start = position;
+            entry.data = position + BLOCK;
+            position = entry.end();
+        }
+        let unpacked_size = position + 2 * BLOCK;
+        LayerIndex {
+            digest: Digest::of(b"blob"),
+            stored_size,
+            compression: Compression::Gzip,
+            diff_id: Digest::of(b"tar"),
+            unpacked_size,
+            entries_end: position,
+            entries,
+            security: Vec::new(),
+            blocks: BlockMap::opaque(unpacked_size, stored_size),
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_data_alone() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, data) in [("Files/a", "some data".repeat(100)), ("Files/b", String::new())] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(data.len() as u64);
+            header.set_entry_type(tar::EntryType::Regular);
+            builder.append_data(&mut header, name, data.as_bytes()).unwrap();
+        }
+        let tar = builder.into_inner().unwrap();
+        let index = LayerIndex::read(tar.as_slice(), |_| {}).unwrap();
+        let checksums: Vec<u32> = index.entries.iter().map(|entry| entry.checksum).collect();
+        assert_eq!(checksums, [crc32fast::hash("some data".repeat(100).as_bytes()), 0]);
+    }
+}

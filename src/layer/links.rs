@@ -1,0 +1,134 @@
+//! Link groups: all names of one file, across the layers of an image.
+//!
+//! A hard link names its target by path. Where a Windows host looks for it differs by layer
+//! (hcsshim `internal/wclayer/baselayerwriter.go` and `legacy.go`): in a base layer it opens the path among what came
+//! earlier, without regard to case; in an upper layer it first looks for exactly that spelling among the names that came
+//! earlier, and then in the layers below, topmost first, without regard to case.
+
+use serde::{Deserialize, Serialize};
+
+use super::stack::Names;
+use super::{EntryKind, FoldedPath, LayerIndex};
+
+/// One entry of an image: the number of its layer, from the base upward, and its number in that layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntryId {
+    /// The layer; 0 is the base layer.
+    pub layer: u32,
+    /// The entry in the layer's index.
+    pub entry: u32,
+}
+
+impl EntryId {
+    /// The entry with this number in the layer with that number.
+    pub fn new(layer: usize, entry: usize) -> EntryId {
+        EntryId { layer: layer as u32, entry: entry as u32 }
+    }
+}
+
+/// All names of one file that has more than one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The entry that carries the data.
+    pub holder: EntryId,
+    /// The holder and all links to it, in the order of layers and entries.
+    pub members: Vec<EntryId>,
+}
+
+/// The link groups of an image.
+#[derive(Debug, Clone, Default)]
+pub struct LinkGroups {
+    groups: Vec<Group>,
+    /// For each layer and entry: the group, or [`NONE`].
+    group_of: Vec<Vec<u32>>,
+    /// For each layer: entry number of a link, and what its target resolves to, in order.
+    targets: Vec<Vec<(u32, EntryId)>>,
+    unresolved: Vec<EntryId>,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl LinkGroups {
+    /// Finds the groups of an image, given its layers from the base upward.
+    pub fn find(layers: &[&LayerIndex], names: &Names) -> LinkGroups {
+        let mut found = LinkGroups {
+            group_of: layers.iter().map(|layer| vec![NONE; layer.entries.len()]).collect(),
+            targets: vec![Vec::new(); layers.len()],
+            ..LinkGroups::default()
+        };
+        for (layer, index) in layers.iter().enumerate() {
+            for (number, entry) in index.entries.iter().enumerate() {
+                if entry.kind != EntryKind::HardLink {
+                    continue;
+                }
+                let link = EntryId::new(layer, number);
+                let target = entry.link.as_deref().unwrap_or_default();
+                match resolve(layers, names, link, target) {
+                    Some(target) if found.join(layers, link, target) => found.targets[layer].push((link.entry, target)),
+                    _ => found.unresolved.push(link),
+                }
+            }
+        }
+        found
+    }
+
+    /// Puts a link into the group of its target; false if the target is no file.
+    fn join(&mut self, layers: &[&LayerIndex], link: EntryId, target: EntryId) -> bool {
+        let group = match self.group_of[target.layer as usize][target.entry as usize] {
+            NONE => {
+                let is_file = layers[target.layer as usize].entries[target.entry as usize].kind == EntryKind::File;
+                if !is_file {
+                    return false;
+                }
+                self.groups.push(Group { holder: target, members: vec![target] });
+                let group = self.groups.len() as u32 - 1;
+                self.group_of[target.layer as usize][target.entry as usize] = group;
+                group
+            }
+            group => group,
+        };
+        self.groups[group as usize].members.push(link);
+        self.group_of[link.layer as usize][link.entry as usize] = group;
+        true
+    }
+
+    /// All groups, in the order in which their first link comes.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The group that an entry belongs to, or nothing for a file with one name and for what is no file.
+    pub fn group_of(&self, entry: EntryId) -> Option<&Group> {
+        let group = *self.group_of.get(entry.layer as usize)?.get(entry.entry as usize)?;
+        self.groups.get(group as usize)
+    }
+
+    /// The entry that a hard link names: the holder, or another link to it.
+    pub fn target(&self, link: EntryId) -> Option<EntryId> {
+        let targets = self.targets.get(link.layer as usize)?;
+        let at = targets.binary_search_by_key(&link.entry, |(entry, _)| *entry).ok()?;
+        Some(targets[at].1)
+    }
+
+    /// Hard links whose target is not there, or is no file.
+    pub fn unresolved(&self) -> &[EntryId] {
+        &self.unresolved
+    }
+}
+
+/// The entry that a Windows host finds for a link with this target at this place.
+///
+/// A target in the same layer whose spelling differs only in case is taken as the last resort: the host would not find
+/// it in an upper layer, which [`crate::verify`] says, but it is the file that is meant.
+pub fn resolve(layers: &[&LayerIndex], names: &Names, link: EntryId, target: &str) -> Option<EntryId> {
+    let folded = FoldedPath::new(target);
+    let candidates = names.get(folded.as_str());
+    let earlier_here = || candidates.iter().rev().filter(|id| id.layer == link.layer && id.entry < link.entry);
+    let spelled_same =
+        |id: &&EntryId| layers[id.layer as usize].entries[id.entry as usize].path.as_str() == target || link.layer == 0;
+    earlier_here()
+        .find(spelled_same)
+        .or_else(|| candidates.iter().rev().find(|id| id.layer < link.layer))
+        .or_else(|| earlier_here().next())
+        .copied()
+}

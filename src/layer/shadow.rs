@@ -1,0 +1,211 @@
+//! Which names of lower layers no container sees, and which layer above hides them.
+
+use super::path::NameMap;
+use super::{EntryId, EntryKind, FoldedPath, LayerStack};
+
+/// For every entry of an image: the layer that hides it.
+///
+/// A name is hidden by the lowest layer above it that has the name again as anything but a directory, that deletes the
+/// name with a whiteout, or that does either to a directory above it. A directory that comes again only gets new metadata:
+/// it stays. An alternate data stream is hidden with its file. Only names below `Files` and `UtilityVM` can be hidden;
+/// what a layer has in `Hives` is added to what the layers below it have there.
+///
+/// Whether the bytes of a file are needed all the same, under another name of its link group, is not said here.
+#[derive(Debug, Clone)]
+pub struct Shadows {
+    hidden_by: Vec<Vec<u32>>,
+}
+
+const NOTHING: u32 = u32::MAX;
+
+impl Shadows {
+    /// Finds what is hidden in an image.
+    pub fn find(stack: &LayerStack) -> Shadows {
+        let layers = stack.layers();
+        let mut shadows =
+            Shadows { hidden_by: layers.iter().map(|layer| vec![NOTHING; layer.entries.len()]).collect() };
+        if layers.len() < 2 {
+            return shadows;
+        }
+        let mut graves = Graves::of_whiteouts(stack);
+        for (path, entries) in stack.names().iter() {
+            if entries.len() > 1 && in_file_tree(path.as_str()) {
+                shadows.hide_replaced(stack, entries);
+                graves.add_replaced_directory(stack, path, entries);
+            }
+        }
+        shadows.hide_at_graves(stack, &graves);
+        shadows.hide_below(stack, &graves);
+        shadows
+    }
+
+    /// The layer that hides an entry's name, or nothing if a container sees it.
+    pub fn hidden_by(&self, entry: EntryId) -> Option<u32> {
+        let layer = *self.hidden_by.get(entry.layer as usize)?.get(entry.entry as usize)?;
+        (layer != NOTHING).then_some(layer)
+    }
+
+    fn hide(&mut self, entry: EntryId, by: u32) {
+        let place = &mut self.hidden_by[entry.layer as usize][entry.entry as usize];
+        *place = by.min(*place);
+    }
+
+    /// Hides files that a layer above has again.
+    fn hide_replaced(&mut self, stack: &LayerStack, entries: &[EntryId]) {
+        for &id in entries.iter().filter(|&&id| !is_directory(stack, id)) {
+            let above = entries.iter().find(|above| above.layer > id.layer && !is_directory(stack, **above));
+            if let Some(above) = above {
+                self.hide(id, above.layer);
+            }
+        }
+    }
+
+    /// Hides the names that whiteouts delete and files in the place of directories replace.
+    fn hide_at_graves(&mut self, stack: &LayerStack, graves: &Graves) {
+        for path in graves.0.keys() {
+            for &id in stack.names().get(path.as_str()) {
+                if let Some(by) = graves.at(path.as_str(), id.layer) {
+                    self.hide(id, by);
+                }
+            }
+        }
+    }
+
+    /// Hides what lies below these names, and the streams of all that is hidden.
+    fn hide_below(&mut self, stack: &LayerStack, graves: &Graves) {
+        for (number, layer) in stack.layers().iter().enumerate() {
+            let number = number as u32;
+            let mut folded = String::new();
+            // Entries of one directory come together, so that most of them ask for the same one.
+            let mut parent = String::new();
+            let mut parent_by = None;
+            let mut owner_by = None;
+            for (at, entry) in layer.entries.iter().enumerate() {
+                let id = EntryId { layer: number, entry: at as u32 };
+                if entry.kind == EntryKind::Stream {
+                    if let Some(by) = owner_by {
+                        self.hide(id, by);
+                    }
+                    continue;
+                }
+                if entry.is_name() && !graves.is_empty() {
+                    FoldedPath::fold_into(entry.path.as_str(), &mut folded);
+                    let directory = folded.rfind('/').map_or("", |end| &folded[..end]);
+                    if directory != parent {
+                        parent.clear();
+                        parent.push_str(directory);
+                        parent_by = graves.above(&parent, number);
+                    }
+                    if let Some(by) = parent_by {
+                        self.hide(id, by);
+                    }
+                }
+                owner_by = self.hidden_by(id);
+            }
+        }
+    }
+}
+
+/// Paths below which nothing of the layers under them is seen, each with the layers that say so, the lowest first.
+struct Graves(NameMap<FoldedPath, Vec<u32>>);
+
+impl Graves {
+    fn of_whiteouts(stack: &LayerStack) -> Graves {
+        let mut graves: NameMap<FoldedPath, Vec<u32>> = NameMap::default();
+        for (number, layer) in stack.layers().iter().enumerate() {
+            for target in layer.entries.iter().filter_map(|entry| entry.whiteout_target()) {
+                let target = FoldedPath::new(&target);
+                if in_file_tree(target.as_str()) {
+                    graves.entry(target).or_default().push(number as u32);
+                }
+            }
+        }
+        Graves(graves)
+    }
+
+    /// Notes the layers that have something else in the place of a directory.
+    fn add_replaced_directory(&mut self, stack: &LayerStack, path: &FoldedPath, entries: &[EntryId]) {
+        let Some(lowest) = entries.iter().find(|&&id| is_directory(stack, id)) else { return };
+        let others = entries.iter().filter(|above| above.layer > lowest.layer && !is_directory(stack, **above));
+        let layers: Vec<u32> = others.map(|above| above.layer).collect();
+        if !layers.is_empty() {
+            let graves = self.0.entry(path.clone()).or_default();
+            graves.extend(layers);
+            graves.sort_unstable();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The lowest layer above this one that buries a path.
+    fn at(&self, path: &str, layer: u32) -> Option<u32> {
+        self.0.get(path)?.iter().copied().find(|&above| above > layer)
+    }
+
+    /// The lowest layer above this one that buries a directory or one that it is in.
+    fn above(&self, directory: &str, layer: u32) -> Option<u32> {
+        let higher = directory.rmatch_indices('/').map(|(end, _)| &directory[..end]);
+        std::iter::once(directory).chain(higher).filter_map(|path| self.at(path, layer)).min()
+    }
+}
+
+fn is_directory(stack: &LayerStack, id: EntryId) -> bool {
+    stack.entry(id).kind == EntryKind::Directory
+}
+
+fn in_file_tree(folded: &str) -> bool {
+    folded.starts_with("FILES/") || folded.starts_with("UTILITYVM/")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::layer::index::tests::index_of;
+
+    /// Each name of each layer, with the layer that hides it.
+    fn hidden(layers: &[&[(EntryKind, &str)]]) -> Vec<Vec<Option<u32>>> {
+        let stack = LayerStack::new(layers.iter().map(|entries| Arc::new(index_of(entries))).collect());
+        let shadows = Shadows::find(&stack);
+        let of = |(layer, entries): (usize, &&[(EntryKind, &str)])| {
+            (0..entries.len()).map(|entry| shadows.hidden_by(EntryId::new(layer, entry))).collect()
+        };
+        layers.iter().enumerate().map(of).collect()
+    }
+
+    #[test]
+    fn the_lowest_layer_above_hides_a_name() {
+        use EntryKind::{Directory, File, Stream, Whiteout};
+        let hidden = hidden(&[
+            &[
+                (Directory, "Files"),
+                (Directory, "Files/d"),
+                (File, "Files/d/twice"),
+                (Stream, "Files/d/twice:s"),
+                (File, "Files/d/deleted"),
+                (File, "Files/d/seen"),
+                (Directory, "Files/e"),
+                (File, "Files/e/below"),
+                (Directory, "Files/f"),
+                (File, "Files/f/below"),
+                (File, "Hives/x"),
+            ],
+            &[(Directory, "Files/D"), (File, "Files/D/TWICE"), (Whiteout, "Files/.wh.E"), (File, "Hives/x")],
+            &[(File, "Files/d/twice"), (Whiteout, "Files/d/.wh.deleted"), (File, "Files/f"), (Whiteout, "Files/.wh.e")],
+        ]);
+        let (one, two) = (Some(1), Some(2));
+        assert_eq!(hidden[0], [None, None, one, one, two, None, one, one, two, two, None]);
+        assert_eq!(hidden[1], [None, two, None, None]);
+        assert_eq!(hidden[2], [None; 4]);
+    }
+
+    #[test]
+    fn a_layer_does_not_hide_what_it_has_itself() {
+        use EntryKind::{Directory, File, Whiteout};
+        let same = [(Directory, "Files/e"), (Whiteout, "Files/.wh.e"), (File, "Files/e/new")];
+        assert_eq!(hidden(&[&[(File, "Files/e/old")], &same]), [vec![Some(1)], vec![None; 3]]);
+    }
+}
