@@ -2,7 +2,10 @@
 
 pub mod error;
 pub mod gzip;
+pub mod hive;
 pub mod image;
 pub mod layer;
+pub mod profile;
 pub mod progress;
 pub mod store;
+pub mod windows;

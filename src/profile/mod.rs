@@ -1,0 +1,23 @@
+//! Profiles: what to remove from an image, what to keep, what to add.
+//!
+//! A profile is a TOML file ([`model`] is its format); [`builtin`] are the ones that are part of winslim. [`load()`] reads
+//! profiles with all that they include and gives one [`RuleSet`], whose patterns ([`pattern`]) are ready to be matched
+//! with the names of a layer. Whatever is wrong with a profile is a [`ProfileError`] that shows the place.
+
+mod check;
+mod fault;
+mod rules;
+mod target;
+
+pub mod builtin;
+pub mod describe;
+pub mod load;
+pub mod model;
+pub mod pattern;
+pub mod schema;
+
+pub use fault::{Fault, ProfileError};
+pub use load::load;
+pub use model::{Risk, Shadowed};
+pub use pattern::{Pattern, PatternError, PatternSet};
+pub use rules::{AddRule, KeepRule, Origin, ProfileInfo, RemoveRule, RuleSet};
