@@ -5,6 +5,7 @@ pub mod gzip;
 pub mod hive;
 pub mod image;
 pub mod layer;
+pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod store;

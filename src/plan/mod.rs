@@ -1,0 +1,182 @@
+//! The plan: what a profile does to an image, decided without any I/O.
+//!
+//! A plan is a pure function of the layer indexes and the rules. It says for every entry whether it stays as it is, goes,
+//! gets the data of its link group, or points to another name; why something stays that a rule would remove; and what each
+//! rule frees. [`crate::rewrite`] carries out exactly that, and nothing decides anything afterwards.
+//!
+//! The steps: `select` finds the names that rules remove, `shadow` what upper layers replace, `remove` settles whiteouts
+//! and directories, `links` moves the data of link groups to surviving names, and `savings` counts.
+
+mod links;
+mod remove;
+mod savings;
+mod select;
+mod shadow;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use crate::layer::{EntryId, LayerStack};
+use crate::profile::{RuleSet, Shadowed};
+
+pub use savings::{LayerSummary, RuleOutcome};
+pub use select::{KeepReason, Kept};
+
+/// What happens to one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It stays, byte for byte.
+    Keep,
+    /// It goes.
+    Remove(Cause),
+    /// It stays a hard link, but points to this entry's name.
+    Retarget(EntryId),
+    /// It becomes the holder of its link group, with the data and the metadata of this entry.
+    Promote(EntryId),
+}
+
+/// Why an entry goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// The rule with this number in [`RuleSet::removes`] removes its name.
+    Rule(u16),
+    /// A layer above replaces or deletes it.
+    Shadowed,
+    /// It is a whiteout, and what it deleted is gone.
+    Whiteout,
+}
+
+/// How far a layer may change, as a build found out by trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum LayerLimit {
+    /// As the rules want it.
+    #[default]
+    Free,
+    /// No data of a lower layer moves into it: it had become larger than it was.
+    NoPromotion,
+    /// It stays as it is: it had become larger than it was even so.
+    Untouched,
+}
+
+/// A plan for an image.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One plan for each layer, from the base upward.
+    pub layers: Vec<LayerPlan>,
+    /// What each rule of [`RuleSet::removes`] does, in its order, and last what goes because it is shadowed, if that was asked for.
+    pub rules: Vec<RuleOutcome>,
+    /// What stays although a rule would remove it, sorted by path.
+    pub kept: Vec<Kept>,
+    /// What people should know, as sentences.
+    pub warnings: Vec<String>,
+}
+
+/// A plan for one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerPlan {
+    /// What happens to each entry, in the order of the index.
+    pub actions: Vec<Action>,
+    /// Sizes and counts.
+    pub summary: LayerSummary,
+}
+
+impl LayerPlan {
+    /// Whether every entry stays as it is, so that the layer need not be rewritten.
+    pub fn is_untouched(&self) -> bool {
+        self.actions.iter().all(|action| *action == Action::Keep)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    /// Rules with `match = "required"` matched nothing.
+    #[error("nothing in this image matches {}, though the profile says `match = \"required\"`", .0.join(" or "))]
+    RequiredMatchedNothing(Vec<String>),
+    /// More layers than Windows accepts.
+    #[error("the image has {0} layers; Windows accepts at most 127")]
+    TooManyLayers(usize),
+    /// The patterns of all rules together cannot be compiled.
+    #[error("the patterns of the profiles are too many or too large together: {0}")]
+    Patterns(String),
+}
+
+/// The most layers that a Windows container may have.
+const MOST_LAYERS: usize = 127;
+
+/// Decides what the rules do to the image. `limits` has one value for each layer, or none at all.
+///
+/// # Errors
+/// When a required rule matches nothing, or the image has more layers than Windows accepts.
+pub fn plan(stack: &LayerStack, rules: &RuleSet, limits: &[LayerLimit]) -> Result<Plan, PlanError> {
+    let count = stack.layers().len();
+    if count > MOST_LAYERS {
+        return Err(PlanError::TooManyLayers(count));
+    }
+    let limits: Vec<LayerLimit> = (0..count).map(|layer| limits.get(layer).copied().unwrap_or_default()).collect();
+    let matcher = select::Matcher::new(rules)?;
+    let mut pinned = select::Pinned::by_limits(stack, &limits);
+    loop {
+        let selection = select::select(stack, rules, &matcher, &pinned);
+        let missing: Vec<String> = selection.required_without_match(rules);
+        if !missing.is_empty() {
+            return Err(PlanError::RequiredMatchedNothing(missing));
+        }
+        let shadowed = match rules.shadowed {
+            Shadowed::Drop => shadow::find(stack, &pinned),
+            Shadowed::Keep => shadow::nothing(stack),
+        };
+        let mut actions = remove::decide(stack, &selection, &shadowed, &limits);
+        let refused = links::promote(stack, &mut actions, &limits);
+        if refused.is_empty() {
+            return Ok(finish(stack, rules, selection, actions));
+        }
+        // What a layer may not take over has to stay where it is; that may change anything else. Each round pins a name that
+        // was to go, so there are not more rounds than names.
+        for (target, layer) in refused {
+            pinned.pin(stack.entry(target).path.fold(), layer);
+        }
+    }
+}
+
+fn finish(stack: &LayerStack, rules: &RuleSet, selection: select::Selection, actions: Vec<Vec<Action>>) -> Plan {
+    let outcomes = savings::count(stack, rules, &selection, &actions);
+    let layers = actions
+        .into_iter()
+        .enumerate()
+        .map(|(layer, actions)| LayerPlan { summary: savings::summarize(stack, layer, &actions), actions })
+        .collect();
+    Plan { layers, rules: outcomes, kept: selection.kept, warnings: selection.warnings }
+}
+
+impl Plan {
+    /// Whether no layer changes.
+    pub fn is_untouched(&self) -> bool {
+        self.layers.iter().all(LayerPlan::is_untouched)
+    }
+
+    /// Whether data of lower layers moves into a layer.
+    pub fn takes_from_below(&self, layer: usize) -> bool {
+        let from_below = |action: &Action| matches!(action, Action::Promote(from) if (from.layer as usize) < layer);
+        self.layers.get(layer).is_some_and(|layer| layer.actions.iter().any(from_below))
+    }
+
+    /// The entries whose data other entries take over, for each layer, in order: what a rewrite has to set aside.
+    pub fn sources(&self) -> Vec<Vec<u32>> {
+        let mut sources: Vec<Vec<u32>> = vec![Vec::new(); self.layers.len()];
+        let mut seen: HashMap<EntryId, ()> = HashMap::new();
+        for action in self.layers.iter().flat_map(|layer| &layer.actions) {
+            if let Action::Promote(from) = action
+                && seen.insert(*from, ()).is_none()
+                && let Some(layer) = sources.get_mut(from.layer as usize)
+            {
+                layer.push(from.entry);
+            }
+        }
+        for layer in &mut sources {
+            layer.sort_unstable();
+        }
+        sources
+    }
+}

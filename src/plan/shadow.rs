@@ -1,0 +1,39 @@
+//! What lower layers hold only to be replaced or deleted above, as far as it may go: dead weight.
+
+use super::select::Pinned;
+use crate::layer::{LayerStack, Shadows};
+use crate::windows::protected;
+
+/// For each layer and entry: whether it is shadowed and may go.
+pub(super) type Droppable = Vec<Vec<bool>>;
+
+/// No entry is shadowed, or nobody wants to know.
+pub(super) fn nothing(stack: &LayerStack) -> Droppable {
+    stack.layers().iter().map(|layer| vec![false; layer.entries.len()]).collect()
+}
+
+/// Finds what is shadowed below `C:\` and may go.
+///
+/// What nothing can remove stays even if it is shadowed: the host makes the base layer's registry of the hives in it. The
+/// UtilityVM stays too: it is processed layer by layer.
+pub(super) fn find(stack: &LayerStack, pinned: &Pinned) -> Droppable {
+    let shadows = Shadows::find(stack);
+    let mut droppable = nothing(stack);
+    for (path, entries) in stack.names().iter() {
+        let mut hidden = entries
+            .iter()
+            .filter(|id| shadows.hidden_by(**id).is_some() && !pinned.is_untouched(id.layer as usize))
+            .peekable();
+        if hidden.peek().is_none()
+            || !path.as_str().starts_with("FILES/")
+            || protected::protected(path.as_str()).is_some()
+            || pinned.layer_for(path.as_str()).is_some()
+        {
+            continue;
+        }
+        for id in hidden {
+            droppable[id.layer as usize][id.entry as usize] = true;
+        }
+    }
+    droppable
+}
