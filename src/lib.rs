@@ -9,4 +9,5 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod store;
+pub mod verify;
 pub mod windows;

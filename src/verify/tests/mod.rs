@@ -1,0 +1,5 @@
+//! Every rule is broken at least once, and images that hosts take break none.
+
+mod broken;
+mod sound;
+mod support;
