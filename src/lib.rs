@@ -9,5 +9,6 @@ pub mod plan;
 pub mod profile;
 pub mod progress;
 pub mod store;
+pub mod transport;
 pub mod verify;
 pub mod windows;

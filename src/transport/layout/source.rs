@@ -1,0 +1,168 @@
+//! Reading the images of a layout.
+
+use std::fs;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::{INDEX, MARKER, blob_name, find};
+use crate::error::{IoContext, PathError};
+use crate::image::document::MAX_DOCUMENT_SIZE;
+use crate::image::{Descriptor, Digest, Document, Index, PlatformRequest, media_type};
+use crate::progress::Task;
+use crate::store::Store;
+use crate::transport::archive::tar_file::TarFile;
+use crate::transport::local::read_small;
+use crate::transport::reference::LocalReference;
+use crate::transport::{LocalBlob, TransportError};
+
+/// A layout with images in it.
+#[derive(Debug)]
+pub struct LayoutSource {
+    files: Files,
+    reference: LocalReference,
+    index: Index,
+}
+
+/// Where the files of the layout are.
+#[derive(Debug)]
+enum Files {
+    Directory(PathBuf),
+    Tar(TarFile),
+}
+
+impl LayoutSource {
+    /// Opens the layout in a directory.
+    pub fn open(reference: &LocalReference) -> Result<LayoutSource, TransportError> {
+        fs::metadata(&reference.path).context_path("open", &reference.path)?;
+        LayoutSource::new(Files::Directory(reference.path.clone()), reference)
+    }
+
+    /// Opens the layout in a tar.
+    pub fn open_archive(reference: &LocalReference, store: &Store) -> Result<LayoutSource, TransportError> {
+        LayoutSource::new(Files::Tar(TarFile::open(&reference.path, store)?), reference)
+    }
+
+    fn new(files: Files, reference: &LocalReference) -> Result<LayoutSource, TransportError> {
+        let wrong = |problem: String| TransportError::Kind {
+            path: reference.path.clone(),
+            expected: "an OCI image layout",
+            problem,
+        };
+        files.read(MARKER)?.ok_or_else(|| wrong(format!("there is no `{MARKER}` in it")))?;
+        let index = files.read(INDEX)?.ok_or_else(|| wrong(format!("there is no `{INDEX}` in it")))?;
+        let index = Document::parse("index", media_type::OCI_INDEX, index).and_then(Index::parse);
+        let index = index.map_err(|error| wrong(error.to_string()))?;
+        Ok(LayoutSource { files, reference: reference.clone(), index })
+    }
+
+    /// The index or manifest that the reference means; `reference` names it in errors.
+    pub fn root(&self, reference: &str, platform: Option<&PlatformRequest>) -> Result<Document, TransportError> {
+        match find(&self.index, &self.reference, platform) {
+            Ok(entry) => self.document(reference, &entry.descriptor),
+            Err(available) => {
+                // Not listed, but there: a manifest inside of an index.
+                let digest = self.reference.digest.filter(|digest| self.files.has(&blob_name(digest)));
+                let Some(digest) = digest else {
+                    return Err(TransportError::NoSuchImage { reference: reference.to_owned(), available });
+                };
+                self.parse(reference, "manifest", "", &digest)
+            }
+        }
+    }
+
+    /// The index or manifest with a descriptor, checked.
+    pub fn document(&self, reference: &str, descriptor: &Descriptor) -> Result<Document, TransportError> {
+        let what = if media_type::is_index(&descriptor.media_type) { "index" } else { "manifest" };
+        self.parse(reference, what, &descriptor.media_type, &descriptor.digest)
+    }
+
+    /// The content of a small blob, such as a config, checked.
+    pub fn small_blob(&self, digest: &Digest) -> Result<Bytes, TransportError> {
+        let place = || self.reference.path.clone();
+        let bytes = self.files.read(&blob_name(digest))?;
+        let bytes = bytes.ok_or_else(|| TransportError::MissingBlob { place: place(), digest: *digest })?;
+        let actual = Digest::of(&bytes);
+        if actual != *digest {
+            let problem = format!("has the content of {actual}");
+            return Err(TransportError::DamagedBlob { place: place(), digest: *digest, problem });
+        }
+        Ok(bytes)
+    }
+
+    /// A blob as a local file: in a directory the one that is there, whose digest is not checked yet.
+    pub async fn fetch(
+        &self,
+        descriptor: &Descriptor,
+        store: &Store,
+        task: &dyn Task,
+    ) -> Result<LocalBlob, TransportError> {
+        let place = || self.reference.path.clone();
+        let digest = descriptor.digest;
+        let missing = || TransportError::MissingBlob { place: place(), digest };
+        let damaged = |size| TransportError::DamagedBlob {
+            place: place(),
+            digest,
+            problem: format!("has {size} bytes instead of {}", descriptor.size),
+        };
+        match &self.files {
+            Files::Directory(directory) => {
+                let path = directory.join(blob_name(&digest));
+                let size = match fs::metadata(&path) {
+                    Ok(metadata) if metadata.is_file() => metadata.len(),
+                    _ => return Err(missing()),
+                };
+                if size != descriptor.size {
+                    return Err(damaged(size));
+                }
+                Ok(LocalBlob { path, verified: false })
+            }
+            Files::Tar(tar) => {
+                let member = tar.member(&blob_name(&digest))?.ok_or_else(missing)?;
+                if member.size != descriptor.size {
+                    return Err(damaged(member.size));
+                }
+                tar.extract(member, &digest, store, task).await
+            }
+        }
+    }
+
+    fn parse(
+        &self,
+        reference: &str,
+        what: &'static str,
+        media_type: &str,
+        digest: &Digest,
+    ) -> Result<Document, TransportError> {
+        let bytes = self.small_blob(digest)?;
+        Document::parse(what, media_type, bytes)
+            .map_err(|error| TransportError::Document { reference: reference.to_owned(), error })
+    }
+}
+
+impl Files {
+    /// The content of a small file, if it is there.
+    fn read(&self, name: &str) -> Result<Option<Bytes>, TransportError> {
+        match self {
+            Files::Directory(directory) => {
+                let path = directory.join(name);
+                match fs::File::open(&path) {
+                    Ok(file) => Ok(Some(read_small(file, &path, MAX_DOCUMENT_SIZE)?)),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(PathError::new("read", path, error).into()),
+                }
+            }
+            Files::Tar(tar) => match tar.member(name)? {
+                Some(member) => Ok(Some(tar.read(member)?)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Files::Directory(directory) => directory.join(name).is_file(),
+            Files::Tar(tar) => matches!(tar.member(name), Ok(Some(_))),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What the transports to local directories and files share: reading small files, copying blobs with a check, and
+//! temporary files that become visible by a rename.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+
+use super::TransportError;
+use crate::error::{IoContext, PathError};
+use crate::image::Digest;
+use crate::image::digest::Hasher;
+use crate::progress::Task;
+
+/// How much is copied before other tasks get their turn.
+pub(super) const CHUNK: usize = 1 << 20;
+
+/// A blob as a local file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalBlob {
+    /// Where it is: in the store, or inside of a layout that the user named.
+    pub path: PathBuf,
+    /// Whether its digest was checked. If not, whoever reads it has to.
+    pub verified: bool,
+}
+
+/// All bytes of a source that should be small; `path` names it in errors.
+pub(super) fn read_small(source: impl Read, path: &Path, limit: u64) -> Result<Bytes, PathError> {
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes).context_path("read", path)?;
+    if bytes.len() as u64 > limit {
+        let problem = format!("a document in it has more than {} MiB", limit >> 20);
+        return Err(PathError::new("read", path, io::Error::other(problem)));
+    }
+    Ok(bytes.into())
+}
+
+/// Copies a blob and checks its digest on the way; `place` names what is written to in errors.
+pub(super) async fn copy_blob(
+    path: &Path,
+    digest: &Digest,
+    to: &mut (impl Write + Send),
+    place: &Path,
+    task: &dyn Task,
+) -> Result<(), TransportError> {
+    let mut file = File::open(path).context_path("open", path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = file.read(&mut buffer).context_path("read", path)?;
+        if read == 0 {
+            break;
+        }
+        let bytes = &buffer[..read];
+        hasher.update(bytes);
+        to.write_all(bytes).context_path("write to", place)?;
+        task.advance(read as u64);
+        tokio::task::yield_now().await;
+    }
+    let actual = hasher.finish();
+    if actual != *digest {
+        return Err(TransportError::ChangedWhileCopied { path: path.to_owned(), expected: *digest, actual });
+    }
+    Ok(())
+}
+
+/// A temporary file in a directory, to be renamed; unlike other temporary files it is for everybody to read, as far as
+/// the user's umask allows.
+pub(super) fn temporary_in(directory: &Path) -> Result<NamedTempFile, PathError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".winslim-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(directory).context_path("create a file in", directory)
+}
+
+/// Makes a finished temporary file visible under its name.
+pub(super) fn publish(file: NamedTempFile, path: &Path) -> Result<(), PathError> {
+    match file.persist(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(PathError::new("create", path, error.error)),
+    }
+}
+
+/// Writes a small file so that readers see the old content or the new one.
+pub(super) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), PathError> {
+    let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(content).context_path("write to", file.path())?;
+    publish(file, path)
+}

@@ -1,0 +1,23 @@
+//! Where images come from and where they go to: registries, OCI image layouts and archives.
+//!
+//! A [`Reference`] is what people write. A [`Source`] finds the documents of an image and brings its blobs to local
+//! files; a [`Target`] takes blobs and documents, and makes the image visible as the very last step: whoever reads the
+//! target sees the old image or the new one.
+
+pub mod archive;
+mod error;
+pub mod layout;
+mod local;
+pub mod reference;
+pub mod registry;
+mod source;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use error::TransportError;
+pub use local::LocalBlob;
+pub use reference::{LocalReference, Reference, ReferenceError, RegistryReference};
+pub use registry::RegistryOptions;
+pub use source::{Image, Images, Source};
+pub use target::{Delivered, Target};

@@ -1,0 +1,166 @@
+//! Images of registries, by the OCI distribution specification.
+//!
+//! A [`Registry`] pulls and pushes documents and blobs. What it does for its callers: it finds the credentials, gets
+//! and renews tokens, tries again after failures that pass, continues downloads where they broke, checks sizes and
+//! digests, and knows the peculiarities of single registries. All its methods may run side by side.
+
+mod auth;
+mod client;
+mod credentials;
+mod error;
+mod problem;
+mod pull;
+mod push;
+mod quirks;
+mod referrer;
+mod retry;
+mod session;
+mod upload;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use tokio::sync::Mutex;
+
+use self::auth::{Access, Scope};
+use self::client::Host;
+use self::credentials::{Credentials, Environment};
+pub use self::error::RegistryError;
+use self::problem::Problem;
+use self::session::Session;
+use super::RegistryReference;
+
+/// How registries are spoken to.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryOptions {
+    /// Registries that are spoken to without TLS, besides those on this machine: `HOST` for all its ports, or
+    /// `HOST:PORT`.
+    pub plain_http: Vec<String>,
+}
+
+/// A client of all registries that a command has to do with.
+pub struct Registry {
+    plain_http: Vec<String>,
+    environment: Environment,
+    /// For hosts that are not registries: they never get credentials of a registry.
+    elsewhere: reqwest::Client,
+    hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    access: Mutex<BTreeMap<Scope, Arc<Access>>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("plain_http", &self.plain_http).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// A client with these options. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the system's TLS certificates or a proxy's address in the environment cannot be used.
+    pub fn new(options: &RegistryOptions) -> Result<Registry, RegistryError> {
+        Ok(Registry {
+            plain_http: options.plain_http.clone(),
+            environment: Environment::of_process(),
+            elsewhere: client::client_builder().build().map_err(client::setup)?,
+            hosts: Mutex::default(),
+            access: Mutex::default(),
+        })
+    }
+
+    /// Sends a request whose answer is small, with access for a scope.
+    async fn fetch(
+        &self,
+        scope: Scope,
+        build: impl Fn(&Host) -> reqwest::RequestBuilder,
+    ) -> Result<(HeaderMap, Bytes), Problem> {
+        Session::new(self, scope).await?.fetch(build).await
+    }
+
+    async fn host(&self, registry: &str) -> Result<Arc<Host>, RegistryError> {
+        let mut hosts = self.hosts.lock().await;
+        if let Some(host) = hosts.get(registry) {
+            return Ok(Arc::clone(host));
+        }
+        let host = Arc::new(Host::new(registry, &self.plain_http, &self.elsewhere)?);
+        hosts.insert(registry.to_owned(), Arc::clone(&host));
+        Ok(host)
+    }
+
+    /// The access for a scope: asked for once, however many transfers need it at the same time.
+    async fn access(&self, host: &Host, scope: &Scope) -> Result<Arc<Access>, Problem> {
+        let mut known = self.access.lock().await;
+        if let Some(access) = known.get(scope) {
+            return Ok(Arc::clone(access));
+        }
+        let credentials = self.credentials(scope).await?;
+        let access = Arc::new(Access::obtain(host, scope, &credentials).await?);
+        known.insert(scope.clone(), Arc::clone(&access));
+        Ok(access)
+    }
+
+    /// Forgets an access that the registry refused, unless another transfer has got a new one meanwhile.
+    async fn forget(&self, scope: &Scope, refused: &Arc<Access>) {
+        let mut known = self.access.lock().await;
+        if known.get(scope).is_some_and(|access| Arc::ptr_eq(access, refused)) {
+            known.remove(scope);
+        }
+    }
+
+    async fn credentials(&self, scope: &Scope) -> Result<Credentials, RegistryError> {
+        let (environment, scope) = (self.environment.clone(), scope.clone());
+        // Files and helpers block.
+        let found =
+            tokio::task::spawn_blocking(move || Credentials::find(&environment, &scope.registry, &scope.repository));
+        found.await.map_err(|error| RegistryError::Setup(format!("looking for credentials failed: {error}")))?
+    }
+}
+
+/// The scope for reading from a repository.
+fn pull_scope(reference: &RegistryReference) -> Scope {
+    Scope {
+        registry: reference.registry.clone(),
+        repository: reference.repository.clone(),
+        push: false,
+        mount_from: None,
+    }
+}
+
+/// The scope for writing to a repository.
+fn push_scope(reference: &RegistryReference) -> Scope {
+    Scope { push: true, ..pull_scope(reference) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_client_is_shown_but_its_options() {
+        let registry = Registry::new(&RegistryOptions { plain_http: vec!["a.example".to_owned()] }).unwrap();
+        assert_eq!(format!("{registry:?}"), r#"Registry { plain_http: ["a.example"], .. }"#);
+    }
+
+    /// Transfers run as tasks of a runtime with several threads, which only compiles when their futures are `Send`.
+    #[expect(dead_code, reason = "it has to compile, not to run")]
+    fn transfers_can_be_tasks(
+        registry: &Registry,
+        reference: &RegistryReference,
+        descriptor: &crate::image::Descriptor,
+        document: &crate::image::Document,
+        store: &crate::store::Store,
+    ) {
+        fn is_send(_: impl Send) {}
+        let (task, path) = (&crate::progress::Silent, std::path::Path::new(""));
+        is_send(registry.document(reference));
+        is_send(registry.pull_small(reference, descriptor));
+        is_send(registry.pull_blob(reference, descriptor, store, task));
+        is_send(registry.push_blob(reference, &descriptor.digest, 0, path, None, task));
+        is_send(registry.push_document(reference, document, None));
+        is_send(registry.push_referrer(reference, document, document));
+    }
+}

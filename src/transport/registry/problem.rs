@@ -1,0 +1,338 @@
+//! What an HTTP request came to when it did not succeed: whether trying again helps, and what to tell people.
+
+use std::error::Error as _;
+use std::io;
+use std::time::Duration;
+
+use oci_distribution::errors::{OciDistributionError, OciErrorCode};
+use reqwest::Response;
+use serde_json::Value;
+
+use super::error::RegistryError;
+use crate::error::reason;
+
+/// The most bytes of an error's body that are read.
+const MAX_ERROR_SIZE: usize = 64 << 10;
+
+/// The most characters of a registry's own words that are shown.
+const MAX_MESSAGE_LENGTH: usize = 300;
+
+/// Why one request failed.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// The registry answered, but not with what was asked for.
+    Answer(Answer),
+    /// No answer, or an answer that broke off.
+    Network { reason: String, transient: bool },
+    /// The answer broke off, but a good part had come that was not there before.
+    Interrupted { reason: String },
+    /// A document is too large.
+    TooLarge { limit: u64 },
+    /// Trying again is of no use, and what to say is known.
+    Final(Box<RegistryError>),
+}
+
+/// An answer that is not a success.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The first error code of the answer's body, such as `MANIFEST_UNKNOWN`; may be empty.
+    pub code: String,
+    /// What the registry says about it; may be empty.
+    pub message: String,
+    /// How long to wait before the next try.
+    pub retry_after: Option<Duration>,
+    /// Which credentials were used, when that may be the reason.
+    pub credentials: Option<String>,
+}
+
+impl Problem {
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Problem::Answer(answer) => Some(answer.status),
+            _ => None,
+        }
+    }
+
+    /// The registry's error code, empty if there is none.
+    pub fn code(&self) -> &str {
+        match self {
+            Problem::Answer(answer) => &answer.code,
+            _ => "",
+        }
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Problem::Answer(answer) => {
+                matches!(answer.status, 408 | 429 | 500..=599) && answer.status != 501
+                    || answer.code == "TOOMANYREQUESTS"
+            }
+            Problem::Network { transient, .. } => *transient,
+            Problem::Interrupted { .. } => true,
+            Problem::TooLarge { .. } | Problem::Final(_) => false,
+        }
+    }
+
+    /// How long the registry asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Problem::Answer(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Remembers which credentials were used, for the message about a refusal.
+    pub fn with_credentials(mut self, credentials: &str) -> Problem {
+        if let Problem::Answer(answer) = &mut self
+            && matches!(answer.status, 401 | 403)
+            && answer.credentials.is_none()
+        {
+            answer.credentials = Some(credentials.to_owned());
+        }
+        self
+    }
+
+    /// The error to show: `action` says what was being done, as in ``cannot {action}``.
+    pub fn into_error(self, action: &str, registry: &str) -> RegistryError {
+        let (action, registry) = (action.to_owned(), registry.to_owned());
+        match self {
+            Problem::Answer(answer) => match (answer.status, &answer.credentials) {
+                (401 | 403, Some(credentials)) => RegistryError::Unauthorized {
+                    action,
+                    registry,
+                    credentials: credentials.clone(),
+                    answer: answer.describe(),
+                },
+                _ => RegistryError::Refused { action, registry, answer: answer.describe() },
+            },
+            Problem::Network { reason, .. } | Problem::Interrupted { reason } => {
+                RegistryError::Unreachable { action, registry, reason }
+            }
+            Problem::TooLarge { limit } => RegistryError::TooLarge { action, limit },
+            Problem::Final(error) => *error,
+        }
+    }
+
+    /// In a few words, for a list of several attempts.
+    pub fn describe(&self) -> String {
+        match self {
+            Problem::Answer(answer) => answer.describe(),
+            Problem::Network { reason, .. } | Problem::Interrupted { reason } => reason.clone(),
+            Problem::TooLarge { limit } => format!("more than {limit} bytes"),
+            Problem::Final(error) => error.to_string(),
+        }
+    }
+
+    /// Reads the answer of a request that did not succeed.
+    pub async fn of_response(mut response: Response) -> Problem {
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        let mut body = Vec::new();
+        // A body that breaks off says less, and the status still counts.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ERROR_SIZE {
+                break;
+            }
+        }
+        Problem::Answer(Answer { retry_after, ..Answer::of_body(status, &body) })
+    }
+
+    /// What an upload through the registry crate came to.
+    pub fn of_upload(error: OciDistributionError) -> Problem {
+        match error {
+            OciDistributionError::RequestError(error) => error.into(),
+            OciDistributionError::ServerError { code, message, .. } => {
+                Problem::Answer(Answer::of_body(code, message.as_bytes()))
+            }
+            OciDistributionError::UnauthorizedError { .. } => {
+                Problem::Answer(Answer { status: 401, ..Answer::default() })
+            }
+            OciDistributionError::RegistryError { envelope, .. } => {
+                let first = envelope.errors.into_iter().next();
+                let status = match first.as_ref().map(|error| &error.code) {
+                    Some(OciErrorCode::Toomanyrequests) => 429,
+                    Some(OciErrorCode::Unauthorized) => 401,
+                    Some(OciErrorCode::Denied) => 403,
+                    _ => 400,
+                };
+                let message = first.map(|error| error.message).unwrap_or_default();
+                Problem::Answer(Answer { status, message: shorten(&message), ..Answer::default() })
+            }
+            OciDistributionError::AuthenticationFailure(text) => Problem::Answer(Answer::of_body(401, text.as_bytes())),
+            // 406 is what no registry sends: the answer is not what the specification asks for.
+            OciDistributionError::SpecViolationError(text) => Problem::Answer(Answer {
+                status: 406,
+                code: SPEC_VIOLATION.to_owned(),
+                message: shorten(&text),
+                ..Answer::default()
+            }),
+            other => Problem::Network { reason: shorten(&other.to_string()), transient: false },
+        }
+    }
+}
+
+/// Our own code for an answer that the distribution specification does not allow.
+pub(super) const SPEC_VIOLATION: &str = "SPEC_VIOLATION";
+
+impl Answer {
+    /// Takes the error code and the message out of an answer's body: the JSON of the distribution specification
+    /// (`errors`), that of token servers (`details`, `error_description`), or else the text itself.
+    fn of_body(status: u16, body: &[u8]) -> Answer {
+        let mut answer = Answer { status, ..Answer::default() };
+        let Ok(value) = serde_json::from_slice::<Value>(body) else {
+            let text = String::from_utf8_lossy(body);
+            // The HTML page of a gateway says nothing that its status does not say.
+            if !text.trim_start().starts_with('<') {
+                answer.message = shorten(&text);
+            }
+            return answer;
+        };
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(first) = value.get("errors").and_then(|errors| errors.get(0)) {
+            answer.code = shorten(&text(first, "code"));
+            answer.message = shorten(&text(first, "message"));
+        } else {
+            let names = ["details", "error_description", "message", "error"];
+            let message = names.iter().map(|name| text(&value, name)).find(|text| !text.is_empty());
+            answer.message = shorten(&message.unwrap_or_default());
+        }
+        answer
+    }
+
+    /// `404 Not Found: manifest unknown`.
+    fn describe(&self) -> String {
+        let status = match reqwest::StatusCode::from_u16(self.status) {
+            _ if self.code == SPEC_VIOLATION => {
+                "in a way that the distribution specification does not allow".to_owned()
+            }
+            Ok(status) => status.to_string(),
+            Err(_) => self.status.to_string(),
+        };
+        let code = if self.code == SPEC_VIOLATION { "" } else { self.code.as_str() };
+        match (code, self.message.as_str()) {
+            ("", "") => status,
+            ("", message) | (message, "") => format!("{status}: {message}"),
+            (code, message) => format!("{status}: {message} ({code})"),
+        }
+    }
+}
+
+/// One line of at most [`MAX_MESSAGE_LENGTH`] characters, without control characters: it comes from outside.
+fn shorten(text: &str) -> String {
+    let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match line.char_indices().nth(MAX_MESSAGE_LENGTH) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+impl From<reqwest::Error> for Problem {
+    /// Says what is at the bottom of the client's chain of errors; never its URL, which may hold a signature.
+    fn from(error: reqwest::Error) -> Problem {
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            // An I/O error of another kind wraps its cause without naming it as its source.
+            let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            causes.push(match cause.downcast_ref::<io::Error>() {
+                Some(error) => reason(error),
+                None => cause.to_string(),
+            });
+            source = match inner {
+                Some(inner) => Some(inner),
+                None => cause.source(),
+            };
+        }
+        let last = causes.last().map_or("", String::as_str);
+        let any = |text: &str| causes.iter().any(|cause| cause.contains(text));
+        let network = |reason: String, transient| Problem::Network { reason, transient };
+        if any("dns error") {
+            network(format!("its name does not resolve ({last})"), true)
+        } else if any("InvalidContentType") || any("InvalidMessage") {
+            network(
+                "it does not speak TLS; if it speaks plain HTTP, allow that with `--plain-http HOST`".to_owned(),
+                false,
+            )
+        } else if any("certificate") {
+            network(format!("its TLS certificate is not trusted ({last}); add its authority to `SSL_CERT_FILE`"), false)
+        } else if error.is_timeout() {
+            let what = if error.is_connect() { "no connection" } else { "nothing came" };
+            network(format!("{what} in time"), true)
+        } else if error.is_builder() || error.is_redirect() {
+            network(error.without_url().to_string(), false)
+        } else if last.is_empty() {
+            network(error.without_url().to_string(), true)
+        } else {
+            network(shorten(last), true)
+        }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Problem {
+        Problem::Final(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_in_all_its_forms() {
+        let cases: [(u16, &str, &str); 7] = [
+            (
+                404,
+                r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#,
+                "404 Not Found: manifest unknown (MANIFEST_UNKNOWN)",
+            ),
+            (
+                401,
+                r#"{"details":"incorrect username or password"}"#,
+                "401 Unauthorized: incorrect username or password",
+            ),
+            (400, r#"{"error":"invalid_grant","error_description":"token expired"}"#, "400 Bad Request: token expired"),
+            (502, "<html><body>Bad Gateway</body></html>", "502 Bad Gateway"),
+            (500, "it broke\nhere", "500 Internal Server Error: it broke here"),
+            (503, "", "503 Service Unavailable"),
+            (403, r#"{"errors":[{"code":"DENIED"}]}"#, "403 Forbidden: DENIED"),
+        ];
+        for (status, body, expected) in cases {
+            assert_eq!(Answer::of_body(status, body.as_bytes()).describe(), expected);
+        }
+        assert!(Answer::of_body(500, "x".repeat(5000).as_bytes()).message.chars().count() <= MAX_MESSAGE_LENGTH + 1);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let answer = |status| Problem::Answer(Answer { status, ..Answer::default() });
+        for status in [408, 429, 500, 502, 503, 504] {
+            assert!(answer(status).is_transient(), "{status}");
+        }
+        for status in [400, 401, 403, 404, 405, 413, 416, 501] {
+            assert!(!answer(status).is_transient(), "{status}");
+        }
+        assert!(Problem::Network { reason: String::new(), transient: true }.is_transient());
+        assert!(!Problem::TooLarge { limit: 1 }.is_transient());
+    }
+
+    #[test]
+    fn failures_of_uploads_keep_their_status_and_lose_their_address() {
+        let url = "https://registry.example.com/upload?_state=SECRET".to_owned();
+        let message = r#"{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}"#.to_owned();
+        let problem = Problem::of_upload(OciDistributionError::ServerError { code: 413, url, message });
+        assert_eq!((problem.status(), problem.code()), (Some(413), "DIGEST_INVALID"));
+        assert!(!format!("{problem:?} {}", problem.describe()).contains("SECRET"));
+        let problem = Problem::of_upload(OciDistributionError::SpecViolationError("got 201".to_owned()));
+        assert_eq!(problem.code(), SPEC_VIOLATION);
+    }
+}

@@ -1,0 +1,393 @@
+//! Pulling: documents into memory, blobs into the store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+
+use super::client::{Host, send};
+use super::error::RegistryError;
+use super::problem::Problem;
+use super::retry::Retries;
+use super::session::Session;
+use super::{Registry, pull_scope};
+use crate::image::document::{MAX_DOCUMENT_SIZE, field};
+use crate::image::media_type;
+use crate::image::{Descriptor, Digest, Document};
+use crate::progress::Task;
+use crate::store::{Filling, Partial, Store, StoreError};
+use crate::transport::RegistryReference;
+
+/// The documents that winslim understands, for the `Accept` header.
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
+                                   application/vnd.docker.distribution.manifest.list.v2+json, \
+                                   application/vnd.oci.image.manifest.v1+json, \
+                                   application/vnd.docker.distribution.manifest.v2+json";
+
+/// So many new bytes are progress, after which a download that breaks begins to count its tries anew. Servers that cut
+/// off slow readers do so after megabytes (microsoft/containerregistry#196).
+const PROGRESS: u64 = 256 << 10;
+
+/// How often to look whether another task or process has completed a blob.
+const WAIT_FOR_OTHERS: Duration = Duration::from_millis(100);
+
+impl Registry {
+    /// Pulls the manifest or index that a reference leads to; a digest counts more than a tag.
+    ///
+    /// The document has the digest of the reference, or the one that the registry announced for the tag.
+    ///
+    /// # Errors
+    /// For an unknown tag, digest or repository, and when what is there is not an image.
+    pub async fn document(&self, reference: &RegistryReference) -> Result<Document, RegistryError> {
+        let name = match (&reference.digest, &reference.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, Some(tag)) => tag.clone(),
+            (None, None) => "latest".to_owned(),
+        };
+        let action = format!("pull the manifest of {reference}");
+        let url = |host: &Host| host.url(&reference.repository, &format!("manifests/{name}"));
+        let pulled = self.fetch(pull_scope(reference), |host| host.http.get(url(host)).header(ACCEPT, ACCEPTED)).await;
+        let (headers, bytes) = match pulled {
+            Ok(pulled) => pulled,
+            Err(problem) if problem.status() == Some(404) => {
+                return Err(self.unknown(reference, &name, problem.code()).await);
+            }
+            Err(problem) => return Err(problem.into_error(&action, &reference.registry)),
+        };
+        let actual = Digest::of(&bytes);
+        match reference.digest.or_else(|| announced_digest(&headers)) {
+            Some(expected) if expected != actual => {
+                return Err(RegistryError::WrongDigest { action, expected, actual });
+            }
+            _ => {}
+        }
+        read_document(reference, &headers, bytes)
+    }
+
+    /// Pulls a small blob, such as a config, into memory. Its size and its digest are those of the descriptor.
+    pub async fn pull_small(
+        &self,
+        reference: &RegistryReference,
+        descriptor: &Descriptor,
+    ) -> Result<Bytes, RegistryError> {
+        let action = format!("pull the blob {} of {}", descriptor.digest, reference.name());
+        if descriptor.size > MAX_DOCUMENT_SIZE {
+            return Err(RegistryError::TooLarge { action, limit: MAX_DOCUMENT_SIZE });
+        }
+        let pulled = self.fetch(pull_scope(reference), |host| blob_request(host, reference, descriptor)).await;
+        let bytes = match pulled {
+            Ok((_, bytes)) => bytes,
+            Err(problem) if problem.status() == Some(404) => return Err(unknown_blob(reference, descriptor)),
+            Err(problem) => return Err(problem.into_error(&action, &reference.registry)),
+        };
+        let (expected, actual) = (descriptor.digest, Digest::of(&bytes));
+        if bytes.len() as u64 != descriptor.size {
+            let error =
+                StoreError::WrongSize { digest: expected, expected: descriptor.size, actual: bytes.len() as u64 };
+            return Err(RegistryError::Content { action, error });
+        }
+        if actual != expected {
+            return Err(RegistryError::WrongDigest { action, expected, actual });
+        }
+        Ok(bytes)
+    }
+
+    /// Pulls a blob into the store and returns its path there.
+    ///
+    /// A download that broke, now or in an earlier run, continues where it did. A foreign layer that the registry does
+    /// not have is taken from one of its URLs. The caller finishes the task.
+    ///
+    /// # Errors
+    /// When the blob cannot be had, is not what the descriptor says, or cannot be stored. What has come is kept for
+    /// the next time, unless it is wrong.
+    pub async fn pull_blob(
+        &self,
+        reference: &RegistryReference,
+        descriptor: &Descriptor,
+        store: &Store,
+        task: &dyn Task,
+    ) -> Result<PathBuf, RegistryError> {
+        let action = format!("pull the layer {} of {}", descriptor.digest, reference.name());
+        let content = |error: StoreError| RegistryError::Content { action: action.clone(), error };
+        let mut tried_anew = false;
+        loop {
+            let Some(partial) = begin(descriptor, store).await.map_err(content)? else {
+                task.reset_to(descriptor.size);
+                return Ok(store.blob_path(&descriptor.digest));
+            };
+            let mut download = Download::new(partial, descriptor, task);
+            if let Err(problem) = self.download(reference, &mut download).await {
+                return Err(match problem {
+                    Problem::Answer(answer) if answer.status == 404 => unknown_blob(reference, descriptor),
+                    problem => problem.into_error(&action, &reference.registry),
+                });
+            }
+            let in_pieces = download.in_pieces;
+            match download.partial.finish() {
+                // Pieces that do not fit together, of different runs or of different servers behind one name.
+                Err(StoreError::WrongDigest { .. }) if in_pieces && !tried_anew => tried_anew = true,
+                result => return result.map_err(content),
+            }
+        }
+    }
+
+    /// Completes a download: from the registry, or else from the URLs of a foreign layer.
+    async fn download(&self, reference: &RegistryReference, download: &mut Download<'_>) -> Result<(), Problem> {
+        if download.is_complete() {
+            return Ok(());
+        }
+        let descriptor = download.descriptor;
+        let mut session = Session::new(self, pull_scope(reference)).await?;
+        let result = loop {
+            let access = session.access().await?;
+            let request = access.apply(blob_request(session.host(), reference, descriptor));
+            match download.request(request).await {
+                Ok(()) => break Ok(()),
+                Err(problem) => match session.failed(problem).await {
+                    Ok(()) => {}
+                    Err(problem) => break Err(problem),
+                },
+            }
+        };
+        let problem = match result {
+            Err(problem @ Problem::Answer(_)) if !descriptor.urls.is_empty() => problem,
+            result => return result,
+        };
+        let mut attempts = vec![format!("{}: {}", reference.registry, problem.describe())];
+        for url in &descriptor.urls {
+            let host = match Url::parse(url) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") => url.host_str().unwrap_or_default().to_owned(),
+                _ => {
+                    attempts.push("a URL that is neither http nor https".to_owned());
+                    continue;
+                }
+            };
+            let mut retries = Retries::new();
+            let problem = loop {
+                // Never with credentials: the manifest, which anybody may have written, chooses the host
+                // (CVE-2020-15157).
+                match download.request(self.elsewhere.get(url)).await {
+                    Ok(()) => return Ok(()),
+                    Err(problem @ Problem::Final(_)) => return Err(problem),
+                    Err(problem) => match retries.pause(problem).await {
+                        Ok(()) => {}
+                        Err(problem) => break problem,
+                    },
+                }
+            };
+            attempts.push(format!("{host}: {}", problem.describe()));
+        }
+        Err(RegistryError::ForeignLayer {
+            repository: reference.name(),
+            digest: descriptor.digest,
+            attempts: attempts.join("; "),
+        }
+        .into())
+    }
+
+    /// What a 404 for a manifest means. Many registries say the same of a missing tag and a missing repository, so the
+    /// list of tags is asked for, too.
+    async fn unknown(&self, reference: &RegistryReference, name: &str, code: &str) -> RegistryError {
+        let known = code != "NAME_UNKNOWN" && {
+            let url = |host: &Host| host.url(&reference.repository, "tags/list?n=1");
+            let listed = self.fetch(pull_scope(reference), |host| host.http.get(url(host))).await;
+            !matches!(listed, Err(problem) if problem.code() == "NAME_UNKNOWN")
+        };
+        match reference.digest {
+            _ if !known => RegistryError::UnknownRepository {
+                registry: reference.registry.clone(),
+                repository: reference.repository.clone(),
+            },
+            Some(digest) => RegistryError::UnknownManifest { repository: reference.name(), digest },
+            None => RegistryError::UnknownTag { repository: reference.name(), tag: name.to_owned() },
+        }
+    }
+}
+
+/// Makes a document of what came, and finds out its media type: its own word for it is covered by the digest, so it
+/// counts more than the registry's.
+fn read_document(reference: &RegistryReference, headers: &HeaderMap, bytes: Bytes) -> Result<Document, RegistryError> {
+    let served = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let served = served.split(';').next().unwrap_or_default().trim();
+    let parse = |media_type: &str, bytes| {
+        let wrong = |error| RegistryError::Document { reference: reference.to_string(), error };
+        Document::parse("manifest", media_type, bytes).map_err(wrong)
+    };
+    let document = parse(served, bytes)?;
+    let own = field(document.value(), "mediaType").and_then(|value| value.as_str()).unwrap_or(served).to_owned();
+    if !media_type::is_index(&own) && !media_type::is_manifest(&own) {
+        return Err(RegistryError::NotAnImage { reference: reference.to_string(), media_type: own });
+    }
+    if own == served {
+        return Ok(document);
+    }
+    parse(&own, document.bytes().clone())
+}
+
+/// The digest that the registry says an answer has.
+pub(super) fn announced_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
+
+fn blob_request(host: &Host, reference: &RegistryReference, descriptor: &Descriptor) -> RequestBuilder {
+    host.http.get(host.url(&reference.repository, &format!("blobs/{}", descriptor.digest)))
+}
+
+fn unknown_blob(reference: &RegistryReference, descriptor: &Descriptor) -> RegistryError {
+    RegistryError::UnknownBlob { repository: reference.name(), digest: descriptor.digest }
+}
+
+/// Begins or continues a download; nothing when the blob is in the store. While someone else downloads it, this waits
+/// without holding up the other downloads of this thread.
+async fn begin(descriptor: &Descriptor, store: &Store) -> Result<Option<Partial>, StoreError> {
+    loop {
+        if store.blob(&descriptor.digest).is_some() {
+            return Ok(None);
+        }
+        match store.try_fill(&descriptor.digest, descriptor.size)? {
+            Filling::Begun(partial) => return Ok(Some(partial)),
+            Filling::Complete => return Ok(None),
+            Filling::Elsewhere => tokio::time::sleep(WAIT_FOR_OTHERS).await,
+        }
+    }
+}
+
+/// A blob on its way into the store.
+struct Download<'a> {
+    partial: Partial,
+    descriptor: &'a Descriptor,
+    task: &'a dyn Task,
+    /// Whether the server is asked for the missing part only.
+    ranges: bool,
+    /// How far the download had come when it last counted as progress.
+    furthest: u64,
+    /// Whether the bytes come from more than one answer.
+    in_pieces: bool,
+}
+
+impl<'a> Download<'a> {
+    fn new(partial: Partial, descriptor: &'a Descriptor, task: &'a dyn Task) -> Download<'a> {
+        let furthest = partial.length();
+        task.reset_to(furthest);
+        Download { partial, descriptor, task, ranges: true, furthest, in_pieces: furthest > 0 }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.partial.length() == self.descriptor.size
+    }
+
+    /// Sends the request for what is missing, and takes in what comes.
+    async fn request(&mut self, request: RequestBuilder) -> Result<(), Problem> {
+        let offset = self.partial.length();
+        if offset > 0 && !self.ranges {
+            self.restart()?;
+        }
+        let offset = self.partial.length();
+        let request = match self.descriptor.size.checked_sub(1) {
+            // With an end, because some servers refuse ranges without one.
+            Some(last) if offset > 0 => request.header(RANGE, format!("bytes={offset}-{last}")),
+            _ => request,
+        };
+        match send(request).await {
+            Ok(response) => self.receive(response, offset).await,
+            Err(problem) if problem.status() == Some(416) && offset > 0 => {
+                self.ranges = false;
+                Err(Problem::Network { reason: "it refuses to continue the download".to_owned(), transient: true })
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    async fn receive(&mut self, mut response: Response, offset: u64) -> Result<(), Problem> {
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            if offset == 0 || range_start(response.headers()) != Some(offset) {
+                self.ranges = false;
+                let reason = "it sent another part of the blob than was asked for".to_owned();
+                return Err(Problem::Network { reason, transient: true });
+            }
+            self.in_pieces = true;
+        } else if offset > 0 {
+            // The server does not know ranges and begins at the first byte.
+            self.restart()?;
+            self.in_pieces = false;
+        }
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    self.partial.append(&chunk).map_err(|error| self.content(error))?;
+                    self.task.advance(chunk.len() as u64);
+                }
+                Ok(None) if self.is_complete() => return Ok(()),
+                Ok(None) => return Err(self.broken("the connection ended".to_owned())),
+                Err(error) => return Err(self.broken(Problem::from(error).describe())),
+            }
+        }
+    }
+
+    /// The problem of an answer that broke off.
+    fn broken(&mut self, reason: String) -> Problem {
+        let (length, size) = (self.partial.length(), self.descriptor.size);
+        let reason = format!("{reason} after {length} of {size} bytes");
+        if length >= self.furthest + PROGRESS {
+            self.furthest = length;
+            Problem::Interrupted { reason }
+        } else {
+            Problem::Network { reason, transient: true }
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), Problem> {
+        self.task.reset_to(0);
+        self.partial.restart().map_err(|error| self.content(error.into()))
+    }
+
+    fn content(&self, error: StoreError) -> Problem {
+        let action = format!("pull the layer {}", self.descriptor.digest);
+        RegistryError::Content { action, error }.into()
+    }
+}
+
+/// Where the part begins that an answer holds: `Content-Range: bytes 5-9/10`.
+fn range_start(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes")?.trim_start();
+    range.split_once('-')?.0.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_start_of_a_part_is_read() {
+        let cases =
+            [("bytes 5-9/10", Some(5)), ("bytes 0-9/*", Some(0)), ("bytes */10", None), ("5-9", None), ("", None)];
+        for (value, start) in cases {
+            assert_eq!(range_start(&headers("content-range", value)), start, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_document_says_itself_what_it_is() {
+        let reference = RegistryReference {
+            registry: "a.example".to_owned(),
+            repository: "x".to_owned(),
+            tag: Some("y".to_owned()),
+            digest: None,
+        };
+        let read = |served: &'static str, body: &'static str| {
+            read_document(&reference, &headers("content-type", served), Bytes::from_static(body.as_bytes()))
+        };
+        let index = r#"{"mediaType":"application/vnd.oci.image.index.v1+json"}"#;
+        assert_eq!(read("text/plain", index).unwrap().media_type(), media_type::OCI_INDEX);
+        let without = read("application/vnd.oci.image.manifest.v1+json; charset=utf-8", "{}").unwrap();
+        assert_eq!(without.media_type(), media_type::OCI_MANIFEST);
+        assert!(matches!(read("application/json", "{}"), Err(RegistryError::NotAnImage { .. })));
+        assert!(matches!(read(media_type::OCI_INDEX, "no"), Err(RegistryError::Document { .. })));
+    }
+}

@@ -1,0 +1,93 @@
+//! A piece of work in one repository, with the tries that it takes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::RequestBuilder;
+use reqwest::header::HeaderMap;
+
+use super::Registry;
+use super::auth::{Access, Scope};
+use super::client::{Host, read_bounded, send};
+use super::problem::Problem;
+use super::retry::Retries;
+use crate::image::document::MAX_DOCUMENT_SIZE;
+
+/// Tries something until it succeeds or no further try may help.
+///
+/// ```text
+/// loop {
+///     let access = session.access().await?;
+///     match (one try).await {
+///         Ok(value) => return Ok(value),
+///         Err(problem) => session.failed(problem).await?,
+///     }
+/// }
+/// ```
+pub(super) struct Session<'a> {
+    registry: &'a Registry,
+    scope: Scope,
+    host: Arc<Host>,
+    access: Option<Arc<Access>>,
+    retries: Retries,
+    /// Whether the access is a new one, got after the registry refused an earlier one.
+    renewed: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Begins; nothing is sent yet.
+    pub async fn new(registry: &'a Registry, scope: Scope) -> Result<Session<'a>, Problem> {
+        let host = registry.host(&scope.registry).await?;
+        Ok(Session { registry, scope, host, access: None, retries: Retries::new(), renewed: false })
+    }
+
+    /// The registry.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
+
+    /// Access for the next try.
+    pub async fn access(&mut self) -> Result<Arc<Access>, Problem> {
+        loop {
+            match self.registry.access(&self.host, &self.scope).await {
+                Ok(access) => {
+                    self.access = Some(Arc::clone(&access));
+                    return Ok(access);
+                }
+                Err(problem) => self.retries.pause(problem).await?,
+            }
+        }
+    }
+
+    /// Waits before the next try, or gives the problem back when there should be none.
+    ///
+    /// A token that the registry does not like any longer is renewed once at once.
+    pub async fn failed(&mut self, problem: Problem) -> Result<(), Problem> {
+        let Some(access) = self.access.take() else { return self.retries.pause(problem).await };
+        if problem.status() == Some(401) && access.is_token() && !self.renewed {
+            self.renewed = true;
+            self.registry.forget(&self.scope, &access).await;
+            return Ok(());
+        }
+        // A long download may outlive several tokens.
+        self.renewed &= !matches!(problem, Problem::Interrupted { .. });
+        self.retries.pause(problem.with_credentials(&access.advice)).await
+    }
+
+    /// Sends a request whose answer is small, and returns the answer's headers and body.
+    pub async fn fetch(&mut self, build: impl Fn(&Host) -> RequestBuilder) -> Result<(HeaderMap, Bytes), Problem> {
+        loop {
+            let request = self.access().await?.apply(build(&self.host));
+            match fetch_once(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(problem) => self.failed(problem).await?,
+            }
+        }
+    }
+}
+
+async fn fetch_once(request: RequestBuilder) -> Result<(HeaderMap, Bytes), Problem> {
+    let response = send(request).await?;
+    let headers = response.headers().clone();
+    Ok((headers, read_bounded(response, MAX_DOCUMENT_SIZE).await?))
+}
