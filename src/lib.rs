@@ -8,6 +8,7 @@ pub mod layer;
 pub mod plan;
 pub mod profile;
 pub mod progress;
+pub mod rewrite;
 pub mod store;
 pub mod transport;
 pub mod verify;

@@ -1,0 +1,180 @@
+//! The edited tar: what stays is copied byte for byte, and only the entries that the plan changes are made anew.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::spool::Part;
+use super::{LayerWriter, RewriteError, Spool};
+use crate::gzip::Source;
+use crate::layer::header::{self, HeaderEdit};
+use crate::layer::{EntryId, LayerIndex, LayerStack};
+use crate::plan::{Action, Plan};
+
+/// Edits a layer's tar as it streams by.
+pub(super) struct Editor<'a> {
+    stack: &'a LayerStack,
+    index: &'a LayerIndex,
+    actions: &'a [Action],
+    layer: usize,
+    /// The layer's blob, if its blocks can be copied.
+    blob: Option<Arc<Source>>,
+    /// The parts of the tar that stay as they are and were not announced to the writer yet.
+    kept: VecDeque<Range<u64>>,
+    /// Which entries are set aside for others.
+    sources: Vec<bool>,
+    /// The entry that the stream is in.
+    entry: usize,
+    position: u64,
+    /// The headers of an entry that changes, as far as they have come.
+    headers: Vec<u8>,
+}
+
+impl<'a> Editor<'a> {
+    pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: usize, blob: Option<Arc<Source>>) -> Editor<'a> {
+        let index = &*stack.layers()[layer];
+        let mut sources = vec![false; index.entries.len()];
+        for &source in plan.sources().get(layer).into_iter().flatten() {
+            let source = source as usize;
+            sources[source] = true;
+            for stream in index.streams_of(source) {
+                sources[stream] = true;
+            }
+        }
+        let actions = &plan.layers[layer].actions;
+        Editor {
+            stack,
+            index,
+            actions,
+            layer,
+            blob,
+            kept: kept_parts(index, actions),
+            sources,
+            entry: 0,
+            position: 0,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the tar and writes what becomes of them.
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        spool: &mut Spool,
+        writer: &mut LayerWriter,
+    ) -> Result<(), RewriteError> {
+        while !bytes.is_empty() {
+            self.announce(writer)?;
+            let Some(entry) = self.index.entries.get(self.entry) else {
+                // The mark of the archive's end, and padding.
+                self.position += bytes.len() as u64;
+                return Ok(writer.write(bytes)?);
+            };
+            if self.position == entry.start && self.sources[self.entry] {
+                let id = EntryId::new(self.layer, self.entry);
+                spool.begin(id, entry.data - entry.start, entry.end() - entry.data);
+            }
+            let in_headers = self.position < entry.data;
+            let until = if in_headers { entry.data } else { entry.end() };
+            let taken = usize::try_from(until - self.position).map_or(bytes.len(), |left| left.min(bytes.len()));
+            let (part, rest) = bytes.split_at(taken);
+            self.position += taken as u64;
+            bytes = rest;
+            if self.sources[self.entry] {
+                spool.append(part)?;
+            }
+            match self.actions[self.entry] {
+                Action::Keep => writer.write(part)?,
+                Action::Remove(_) => {}
+                action @ (Action::Retarget(_) | Action::Promote(_)) => {
+                    if in_headers {
+                        self.headers.extend_from_slice(part);
+                        if self.position == entry.data {
+                            self.change(action, spool, writer)?;
+                            self.headers.clear();
+                        }
+                    }
+                }
+            }
+            if self.position == entry.end() {
+                self.entry += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the writer of the part that stays as it is, if one begins here.
+    fn announce(&mut self, writer: &mut LayerWriter) -> Result<(), RewriteError> {
+        if self.kept.front().is_none_or(|part| part.start != self.position) {
+            return Ok(());
+        }
+        if let (Some(part), Some(blob)) = (self.kept.pop_front(), &self.blob) {
+            writer.expect(blob, &self.index.blocks, part)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an entry that changes, now that its headers are there.
+    fn change(&self, action: Action, spool: &mut Spool, writer: &mut LayerWriter) -> Result<(), RewriteError> {
+        let entry = &self.index.entries[self.entry];
+        let wrong = |error| RewriteError::Header { path: entry.path.clone(), error };
+        match action {
+            Action::Retarget(target) => {
+                let link = self.stack.entry(target).path.as_str();
+                let headers =
+                    header::edit(&self.headers, HeaderEdit { path: None, link: Some(link) }).map_err(wrong)?;
+                writer.write(&headers)?;
+            }
+            Action::Promote(from) => {
+                let owner = entry.path.as_str();
+                self.write_from_spool(from, owner, spool, writer)?;
+                let source = &self.stack.layers()[from.layer as usize];
+                for stream in source.streams_of(from.entry as usize) {
+                    let id = EntryId::new(from.layer as usize, stream);
+                    let name = source.entries[stream].path.file_name();
+                    let suffix = name.find(':').map_or("", |colon| &name[colon..]);
+                    self.write_from_spool(id, &format!("{owner}{suffix}"), spool, writer)?;
+                }
+            }
+            Action::Keep | Action::Remove(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Writes an entry that was set aside, under another name.
+    fn write_from_spool(
+        &self,
+        from: EntryId,
+        path: &str,
+        spool: &mut Spool,
+        writer: &mut LayerWriter,
+    ) -> Result<(), RewriteError> {
+        let source = self.stack.entry(from);
+        let found = spool.read(from, |part| -> Result<(), RewriteError> {
+            match part {
+                Part::Headers(headers) => {
+                    let headers = header::edit(headers, HeaderEdit { path: Some(path), link: None })
+                        .map_err(|error| RewriteError::Header { path: source.path.clone(), error })?;
+                    writer.write(&headers)?;
+                }
+                Part::Data(bytes) => writer.write(bytes)?,
+            }
+            Ok(())
+        })?;
+        if found { Ok(()) } else { Err(RewriteError::NotSetAside(source.path.clone())) }
+    }
+}
+
+/// The parts of a layer's tar that stay as they are, as long as they can be; the mark of the archive's end stays too.
+fn kept_parts(index: &LayerIndex, actions: &[Action]) -> VecDeque<Range<u64>> {
+    let entries = index.entries.iter().zip(actions);
+    let kept = entries.filter(|(_, action)| **action == Action::Keep).map(|(entry, _)| entry.start..entry.end());
+    let mut parts: VecDeque<Range<u64>> = VecDeque::new();
+    for part in kept.chain(std::iter::once(index.entries_end..index.unpacked_size)) {
+        match parts.back_mut() {
+            Some(last) if last.end == part.start => last.end = part.end,
+            _ => parts.push_back(part),
+        }
+    }
+    parts
+}

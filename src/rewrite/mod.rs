@@ -1,0 +1,119 @@
+//! Carrying out a plan: a stored layer and its plan become a new blob with its digest and diff ID.
+//!
+//! A layer streams through once: it is decompressed on one thread, edited, hashed and indexed on another, compressed where
+//! it changed on several, and put together with the blocks that did not change, hashed and written on one more, with
+//! bounded queues between them. Memory does not grow with the layer.
+
+pub mod additions;
+pub mod edit;
+pub mod output;
+pub mod spool;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{IoContext, PathError, reason};
+use crate::gzip::Source;
+use crate::image::Digest;
+use crate::image::digest::Hasher;
+use crate::image::media_type::Compression;
+use crate::layer::header::HeaderError;
+use crate::layer::read::{Blocks, for_each_piece};
+use crate::layer::{LayerIndex, LayerPath, LayerStack};
+use crate::plan::Plan;
+
+use crate::store::Temporary;
+pub use output::{LayerWriter, Settings, WriteError};
+pub use spool::Spool;
+
+/// Why a layer could not be rewritten.
+#[derive(Debug, thiserror::Error)]
+pub enum RewriteError {
+    /// The blob cannot be decompressed.
+    #[error("the layer cannot be decompressed: {}", reason(.0))]
+    Read(#[from] io::Error),
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The new layer cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The headers of an entry are not what the index says.
+    #[error("{path}: {error}")]
+    Header {
+        /// The name of the entry.
+        path: LayerPath,
+        /// What is wrong.
+        error: HeaderError,
+    },
+    /// The blob is not the one that was indexed.
+    #[error("the layer has changed since it was indexed: its digest was {expected} and is {actual}; get it again")]
+    Changed {
+        /// The digest of the indexed blob.
+        expected: Digest,
+        /// The digest of what was read now.
+        actual: Digest,
+    },
+    /// The new layer is not what was written.
+    #[error(
+        "the new layer reads back as {actual}, and not as {expected}; this is a mistake in winslim, please report it"
+    )]
+    ReadBack {
+        /// The digest of what was written.
+        expected: Digest,
+        /// The digest of what was read.
+        actual: Digest,
+    },
+    /// The data of an entry that another one takes over is not there.
+    #[error("the data of `{0}` was not set aside; this is a mistake in winslim, please report it")]
+    NotSetAside(LayerPath),
+}
+
+/// Rewrites the layer with this number as the plan says, from its blob into the writer.
+///
+/// `spool` takes up the data that other entries take over, and holds what lower layers have set aside before: layers are
+/// rewritten from the base upward. `advance` is told how many bytes of the blob were read since the last call.
+pub fn rewrite_layer(
+    blob: &Path,
+    stack: &LayerStack,
+    plan: &Plan,
+    layer: usize,
+    spool: &mut Spool,
+    mut writer: LayerWriter,
+    mut advance: impl FnMut(u64),
+) -> Result<(Temporary, LayerIndex), RewriteError> {
+    let index = &stack.layers()[layer];
+    let file = File::open(blob).context_path("open", blob)?;
+    let copies = writer.copies_blocks() && index.compression == Compression::Gzip;
+    let source = copies.then(|| Source::open(blob)).transpose()?.map(Arc::new);
+    let mut editor = edit::Editor::new(stack, plan, layer, source);
+    let mut stored_before = 0;
+    let end = for_each_piece(file, Blocks::Ignore, |piece| -> Result<(), RewriteError> {
+        editor.feed(piece.bytes(), spool, &mut writer)?;
+        advance(piece.stored - stored_before);
+        stored_before = piece.stored;
+        Ok(())
+    })?;
+    if end.digest != index.digest {
+        return Err(RewriteError::Changed { expected: index.digest, actual: end.digest });
+    }
+    Ok(writer.finish()?)
+}
+
+/// Reads a new layer back with a decoder that had no part in making it, and compares what comes with what was written.
+pub fn read_back(blob: &Path, written: &LayerIndex) -> Result<(), RewriteError> {
+    let file = File::open(blob).context_path("open", blob)?;
+    let mut hasher = Hasher::new();
+    let end = for_each_piece(file, Blocks::Ignore, |piece| -> Result<(), RewriteError> {
+        hasher.update(piece.bytes());
+        Ok(())
+    })?;
+    for (expected, actual) in [(written.digest, end.digest), (written.diff_id, hasher.finish())] {
+        if expected != actual {
+            return Err(RewriteError::ReadBack { expected, actual });
+        }
+    }
+    Ok(())
+}
