@@ -4,6 +4,7 @@ pub mod error;
 pub mod gzip;
 pub mod hive;
 pub mod image;
+pub mod inspect;
 pub mod layer;
 pub mod plan;
 pub mod profile;

@@ -1,0 +1,102 @@
+//! The entries of an image one by one, as a listing shows them.
+
+use super::{EntrySize, SizeModel};
+use crate::layer::{Entry, EntryId, EntryKind, FoldedPath};
+
+/// An entry of a listing.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'a> {
+    /// Its number.
+    pub id: EntryId,
+    /// What it is.
+    pub entry: &'a Entry,
+    /// What it takes.
+    pub size: &'a EntrySize,
+    /// How many names its file has; 1 for what is in no link group.
+    pub names: usize,
+    /// The entry that holds its data, if that is another one.
+    pub holder: Option<&'a Entry>,
+    /// The layer that hides its name.
+    pub hidden_by: Option<u32>,
+    /// Whether no container sees its data, under no name.
+    pub dead: bool,
+}
+
+impl SizeModel<'_> {
+    /// The entries whose folded path, or that of a directory above, `wanted` accepts; sorted by path and layer.
+    ///
+    /// A stream comes behind its file and is asked for by that one's name; a whiteout is asked for by what it deletes.
+    pub fn list(&self, mut wanted: impl FnMut(&str) -> bool) -> Vec<Listed<'_>> {
+        let mut path = String::new();
+        let mut directory = String::new();
+        let mut directory_wanted = false;
+        let mut all: Vec<(Box<str>, EntryId)> = Vec::new();
+        for (id, entry, size) in self.entries() {
+            match entry.whiteout_target() {
+                Some(target) => FoldedPath::fold_into(&target, &mut path),
+                None => {
+                    let owner = self.stack().entry(EntryId { entry: size.owner, ..id });
+                    FoldedPath::fold_into(owner.path.as_str(), &mut path);
+                }
+            }
+            let parent = path.rfind('/').map_or("", |end| &path[..end]);
+            if parent != directory {
+                directory.clear();
+                directory.push_str(parent);
+                let mut above = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
+                directory_wanted = above.any(&mut wanted);
+            }
+            if directory_wanted || wanted(&path) {
+                all.push((path.as_str().into(), id));
+            }
+        }
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| self.listed(id)).collect()
+    }
+
+    /// An entry as a listing shows it. The number must come from the stack.
+    pub fn listed(&self, id: EntryId) -> Listed<'_> {
+        let group = self.stack().links().group_of(id);
+        Listed {
+            id,
+            entry: self.stack().entry(id),
+            size: self.size(id),
+            names: group.map_or(1, |group| group.members.len()),
+            holder: group.filter(|group| group.holder != id).map(|group| self.stack().entry(group.holder)),
+            hidden_by: self.shadows().hidden_by(id),
+            dead: self.size(group.map_or(id, |group| group.holder)).dead_by().is_some(),
+        }
+    }
+}
+
+impl Listed<'_> {
+    /// The length of the file in bytes, whichever name holds its data.
+    pub fn length(&self) -> u64 {
+        self.holder.unwrap_or(self.entry).size
+    }
+
+    /// What it is, in a letter: `-` file, `d` directory, `h` hard link, `l` symbolic link, `j` junction, `s` stream,
+    /// `w` whiteout, `?` anything else.
+    pub fn letter(&self) -> char {
+        match self.entry.kind {
+            EntryKind::File => '-',
+            EntryKind::Directory => 'd',
+            EntryKind::HardLink => 'h',
+            EntryKind::Symlink => 'l',
+            EntryKind::Junction => 'j',
+            EntryKind::Stream => 's',
+            EntryKind::Whiteout | EntryKind::OpaqueWhiteout => 'w',
+            EntryKind::Other(_) => '?',
+        }
+    }
+
+    /// The attributes that people look at, each as its letter or `-`: read-only, hidden, system, archive.
+    pub fn attributes(&self) -> String {
+        let attributes = self.entry.attributes.unwrap_or(0);
+        // Win32 `FILE_ATTRIBUTE_*`.
+        [(0x1, 'r'), (0x2, 'h'), (0x4, 's'), (0x20, 'a')]
+            .map(|(bit, letter)| if attributes & bit == 0 { '-' } else { letter })
+            .iter()
+            .collect()
+    }
+}
