@@ -1,0 +1,62 @@
+//! Sizes as people read them.
+
+use std::fmt;
+
+/// A number of bytes that displays with a decimal unit: `1.75 GB`, `512 B`.
+///
+/// Three digits, rounded to the nearest; the same rule in every report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+        let mut unit = 0;
+        let mut value = self.0 as f64;
+        // 999.5 would be shown as 1000.
+        while value >= 999.5 && unit + 1 < UNITS.len() {
+            value /= 1000.0;
+            unit += 1;
+        }
+        let digits = match value {
+            _ if unit == 0 => 0,
+            value if value < 9.995 => 2,
+            value if value < 99.95 => 1,
+            _ => 0,
+        };
+        f.pad(&format!("{value:.digits$} {}", UNITS[unit]))
+    }
+}
+
+/// How much smaller `after` is than `before`: `-38.2 %`, or `+1.0 %`.
+pub fn change(before: u64, after: u64) -> String {
+    if before == 0 {
+        return String::from("0 %");
+    }
+    let percent = (after as f64 - before as f64) * 100.0 / before as f64;
+    format!("{percent:+.1} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.00 kB"),
+            (9_994, "9.99 kB"),
+            (9_995, "10.0 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.00 MB"),
+            (1_749_538_666, "1.75 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(ByteSize(bytes).to_string(), shown);
+        }
+        assert_eq!(change(200, 150), "-25.0 %");
+        assert_eq!(change(0, 10), "0 %");
+    }
+}

@@ -1,0 +1,114 @@
+//! A ledger in short, for people who look at a build.
+
+use super::bytes::{ByteSize, change};
+use super::page::Page;
+use super::plan::words;
+use super::table::Table;
+use crate::ledger::{Layer, Ledger};
+
+/// The most rules, by what they saved, that the summary shows.
+const MOST_RULES: usize = 12;
+
+/// The most names of what stays that the summary shows.
+const MOST_NAMES: usize = 8;
+
+/// What a build did, for people: layers, rules, and what nodes pull.
+pub fn to_text(ledger: &Ledger) -> String {
+    page(ledger).to_text()
+}
+
+/// The same for the summary of a CI job.
+pub fn to_markdown(ledger: &Ledger) -> String {
+    page(ledger).to_markdown()
+}
+
+fn page(ledger: &Ledger) -> Page {
+    let profiles: Vec<&str> = ledger.profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let version = ledger.base.os_version.as_deref().unwrap_or("without a version");
+    let mut page = Page::new(format!("{} (Windows {version})", ledger.base.reference));
+    page.line(format!("slimmed with {}", profiles.join(", ")));
+    page.table(layers(ledger));
+    rules(ledger, &mut page);
+    let pull = &ledger.pull;
+    page.paragraph(format!(
+        "A node without the base pulls {} instead of {}; one that has it pulls {}.",
+        ByteSize(pull.empty_node),
+        ByteSize(pull.empty_node_original),
+        ByteSize(pull.node_with_base),
+    ));
+    silent_rules(ledger, &mut page);
+    kept_names(ledger, &mut page);
+    page
+}
+
+fn layers(ledger: &Ledger) -> Table {
+    let mut table = Table::new(&["layer", "before", "after", "change", "unpacked", "after", ""], &[1, 2, 3, 4, 5]);
+    for (number, layer) in ledger.layers.iter().enumerate() {
+        table.row(row(number, layer));
+    }
+    let totals = &ledger.totals;
+    table.row([
+        "total".to_owned(),
+        ByteSize(totals.compressed_before).to_string(),
+        ByteSize(totals.compressed_after).to_string(),
+        change(totals.compressed_before, totals.compressed_after),
+        ByteSize(totals.unpacked_before).to_string(),
+        ByteSize(totals.unpacked_after).to_string(),
+        String::new(),
+    ]);
+    table
+}
+
+fn row(number: usize, layer: &Layer) -> [String; 7] {
+    let (compressed, unpacked) = layer.before.as_ref().map_or((0, 0), |before| (before.compressed, before.unpacked));
+    [
+        format!("{number} {}", layer.role.word()),
+        ByteSize(compressed).to_string(),
+        ByteSize(layer.after.compressed).to_string(),
+        if layer.before.is_some() { change(compressed, layer.after.compressed) } else { String::new() },
+        ByteSize(unpacked).to_string(),
+        ByteSize(layer.after.unpacked).to_string(),
+        layer.outcome.words().to_owned(),
+    ]
+}
+
+fn rules(ledger: &Ledger, page: &mut Page) {
+    let mut rules: Vec<_> = ledger.rules.iter().filter(|rule| rule.entries > 0).collect();
+    rules.sort_by_key(|rule| (std::cmp::Reverse(rule.compressed), &rule.rule));
+    let hidden = rules.len().saturating_sub(MOST_RULES);
+    let mut table = Table::new(&["rule", "entries", "unpacked", "compressed"], &[1, 2, 3]);
+    for rule in rules.iter().take(MOST_RULES) {
+        table.row([
+            rule.rule.clone(),
+            rule.entries.to_string(),
+            ByteSize(rule.unpacked).to_string(),
+            format!("~{}", ByteSize(rule.compressed)),
+        ]);
+    }
+    if !table.is_empty() {
+        page.table(table);
+    }
+    if hidden > 0 {
+        page.note(format!("and {hidden} rules that saved less"));
+    }
+}
+
+/// The rules that found nothing to remove, by name: people must see that a rule does nothing.
+fn silent_rules(ledger: &Ledger, page: &mut Page) {
+    let silent: Vec<&str> =
+        ledger.rules.iter().filter(|rule| rule.entries == 0).map(|rule| rule.rule.as_str()).collect();
+    if !silent.is_empty() {
+        page.line(format!("Removed nothing: {}.", silent.join(", ")));
+    }
+}
+
+/// What stays although a rule would remove it, by name as far as there is room.
+fn kept_names(ledger: &Ledger, page: &mut Page) {
+    for kept in ledger.kept.iter().take(MOST_NAMES) {
+        page.line(format!("Stays: {} ({}): {}", kept.path, kept.rule, words(&kept.reason)));
+    }
+    let hidden = ledger.kept.len().saturating_sub(MOST_NAMES);
+    if hidden > 0 {
+        page.line(format!("and {hidden} more names stay; `winslim plan` and the ledger list them."));
+    }
+}

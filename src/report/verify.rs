@@ -1,0 +1,83 @@
+//! What verifying an image found, as text, Markdown and JSON.
+
+use serde::Serialize;
+
+use super::Report;
+use super::page::{Page, visible};
+use crate::verify::{Finding, RULES, Severity};
+
+/// The findings on an image.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyReport {
+    /// The image, as it was asked for.
+    reference: String,
+    /// The version of Windows in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os_version: Option<String>,
+    /// How many rules were checked.
+    rules: usize,
+    /// Whether a Windows host would import it, as far as can be told without one.
+    imports: bool,
+    findings: Vec<Finding>,
+}
+
+impl VerifyReport {
+    /// The report on an image.
+    pub fn new(reference: String, os_version: Option<String>, findings: Vec<Finding>) -> VerifyReport {
+        let imports = findings.iter().all(|finding| finding.severity < Severity::Error);
+        VerifyReport { reference, os_version, rules: RULES.len(), imports, findings }
+    }
+
+    /// Whether no finding is an error.
+    pub fn imports(&self) -> bool {
+        self.imports
+    }
+
+    /// The verdict in a line.
+    fn verdict(&self) -> String {
+        let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
+        let verdict =
+            if self.imports { "a Windows host would import it" } else { "a Windows host would not import it" };
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        format!("{}: {verdict} ({} rules, {errors} errors, {warnings} warnings)", self.reference, self.rules)
+    }
+}
+
+impl Report for VerifyReport {
+    fn to_text(&self) -> String {
+        let lines = self.findings.iter().map(line).chain([self.verdict()]);
+        lines.map(|line| visible(&line) + "\n").collect()
+    }
+
+    fn to_markdown(&self) -> String {
+        let mut page = Page::new(self.verdict());
+        page.list(self.findings.iter().map(line).collect());
+        page.to_markdown()
+    }
+
+    fn to_json(&self) -> String {
+        super::json(self)
+    }
+}
+
+/// A finding in one line: `error: layer 1: Files/x: … [rule-name; a host says "…"]`.
+pub fn line(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut text = format!("{severity}: ");
+    if let Some(layer) = finding.layer {
+        text += &format!("layer {layer}: ");
+    }
+    if let Some(path) = &finding.path {
+        text += &format!("{}: ", path.as_str().escape_debug());
+    }
+    text += &format!("{} [{}", finding.message, finding.rule);
+    if let Some(host) = finding.host_error {
+        text += &format!("; a host says \"{host}\"");
+    }
+    text.push(']');
+    text
+}
