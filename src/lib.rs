@@ -1,5 +1,39 @@
 //! winslim makes Windows container base images smaller.
+//!
+//! It rewrites the layers of an image as declarative profiles say, without Windows, without a container engine and
+//! without root. This is the library behind the program; it never prints.
+//!
+//! # The pipeline
+//!
+//! ```text
+//! reference ─▶ pull ─▶ store ─▶ index ─▶ plan ─▶ rewrite ─▶ verify ─▶ push ─▶ record
+//! ```
+//!
+//! An image is named by a [`transport::Reference`] and found by a [`transport::Source`], which brings its documents
+//! ([`image`]) and its layer blobs into the [`store`]. One pass over a layer makes its [`layer::LayerIndex`]: every tar entry
+//! with its name, kind, attributes and its exact span in the uncompressed tar. The index is kept on disk by the layer's
+//! digest, and everything that only looks works on indexes.
+//!
+//! The layers of an image are looked at together as a [`layer::LayerStack`], which knows what each name is to Windows and
+//! which names share one file. [`plan::plan`] is a pure function of it and of the rules of the [`profile`]s: it decides for
+//! every entry whether it stays, goes, takes over the data of its link group or points to another name.
+//! [`rewrite::rewrite_layer`] carries that out in one stream, in bounded memory: what stays is copied byte for byte.
+//!
+//! [`verify::verify`] holds the result to the rules by which Windows hosts import layers; what breaks one is never pushed. A
+//! [`transport::Target`] takes blobs first, documents next and the tag last, and the [`ledger`] records what was done.
+//!
+//! # The map
+//!
+//! * [`image`], [`layer`] and [`error`] are the ground: documents, names, entries, indexes, failures.
+//! * [`windows`], [`hive`], [`gzip`] know about Windows, registry hives and compressed streams, each on its own.
+//! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
+//! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
+//! * [`profile`], [`plan`], [`verify`] and [`report`] decide and describe, without I/O but for reading profile files.
+//! * [`rewrite`] turns a plan into blobs, on threads; only [`transport`] and [`commands`] are asynchronous.
+//! * [`cli`], [`commands`], [`printer`] and [`progress`] are the program: the only place that joins all of it.
 
+pub mod cli;
+pub mod commands;
 pub mod error;
 pub mod gzip;
 pub mod hive;
@@ -8,6 +42,7 @@ pub mod inspect;
 pub mod layer;
 pub mod ledger;
 pub mod plan;
+pub mod printer;
 pub mod profile;
 pub mod progress;
 pub mod report;

@@ -1,0 +1,387 @@
+//! What was typed: the command line's types and help texts, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::windows::host::Version;
+
+/// Make Windows container base images smaller.
+///
+/// winslim pulls the layers of an image, rewrites them as profiles say, checks that a Windows host would import the result,
+/// and pushes it. It needs no Windows, no container engine and no root.
+#[derive(Debug, Parser)]
+#[command(name = "winslim", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "IMAGE and TARGET are a registry reference (mcr.microsoft.com/windows/servercore:ltsc2019), \
+    oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or, to read from, docker-archive:FILE.\n\
+    Exit codes: 0 done, 1 failed, 2 usage or profile error, 3 a policy was not met, 4 drift, 5 a Windows host would not import the image.")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Keep blobs and layer indexes in this directory [default: `winslim` in the user's cache directory]
+    #[arg(long, global = true, value_name = "DIRECTORY", env = "WINSLIM_CACHE_DIR", help_heading = "Global options")]
+    pub cache_dir: Option<PathBuf>,
+    /// Speak plain HTTP with this registry (HOST or HOST:PORT); loopback addresses always do
+    #[arg(long, global = true, value_name = "HOST", help_heading = "Global options")]
+    pub plain_http: Vec<String>,
+    /// Say nothing but errors, and the result
+    #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say what is being done; twice: every request too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Show no progress bars, even on a terminal
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_progress: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Slim an image and push the result
+    Build(Build),
+    /// Say what a build would do, and rewrite nothing
+    Plan(Plan),
+    /// Show where the bytes of an image are
+    Inspect(Inspect),
+    /// List the files of an image
+    Ls(List),
+    /// Show what two images have different
+    Diff(Diff),
+    /// Check whether a Windows host would import an image
+    Verify(Verify),
+    /// Say on which Windows hosts an image runs, or which base images fit hosts
+    Host(Host),
+    /// Copy an image as it is between registry, layout and archive
+    Copy(Copy),
+    /// List, show and check profiles
+    #[command(subcommand)]
+    Profile(Profile),
+    /// Print the JSON Schema of a report
+    Schema {
+        /// The command whose JSON it describes
+        #[arg(value_enum)]
+        report: Schema,
+    },
+    /// Print the completion script for a shell
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
+}
+
+/// Which image, and which of several behind one tag.
+#[derive(Debug, Args)]
+pub struct Image {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub reference: String,
+    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+}
+
+/// Arguments of `build`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  winslim build mcr.microsoft.com/windows/servercore:ltsc2019 -p balanced -t registry.example.com/base/servercore:ltsc2019\n\n\
+    The result (REPOSITORY@DIGEST) alone goes to standard output; everything else goes to standard error."
+)]
+pub struct Build {
+    /// The base image.
+    #[command(flatten)]
+    pub image: Image,
+    /// A profile: the name of a built-in one, or a file; may be given several times
+    #[arg(short, long = "profile", value_name = "PROFILE", required = true)]
+    pub profiles: Vec<String>,
+    /// Where the result goes
+    #[arg(short, long, value_name = "TARGET")]
+    pub target: String,
+    /// Write the ledger, the record of this build, into this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub ledger: Option<PathBuf>,
+    /// Write a summary of this build into this file as Markdown, as CI systems show it
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// Write a report on this build into this file as a page for a browser
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Compress new layers with this [default: what the layer has now; gzip for a plain one]
+    #[arg(long, value_enum)]
+    pub compression: Option<CompressionFormat>,
+    /// Level of what is compressed anew: 0 to 9 for gzip [default: 6], 1 to 22 for zstd [default: 3]
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<u32>,
+    /// Compress rewritten layers as a whole, instead of copying the compressed data of what did not change
+    #[arg(long)]
+    pub recompress: bool,
+    /// How new layers are checked before anything is pushed
+    #[arg(long, value_enum, value_name = "EXTENT", default_value_t = Verification::Quick)]
+    pub verify: Verification,
+    /// How many threads compress; the result does not depend on it [default: one for each processor]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+/// Formats for rewritten layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompressionFormat {
+    /// Read by every container engine
+    Gzip,
+    /// Smaller and faster, but old engines cannot read it
+    Zstd,
+}
+
+/// How new layers are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verification {
+    /// As they are written: tar, checksums, sizes and the rules of Windows hosts
+    Quick,
+    /// Read back and decompressed with another decoder, too
+    Full,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The base image.
+    #[command(flatten)]
+    pub image: Image,
+    /// A profile: the name of a built-in one, or a file; may be given several times
+    #[arg(short, long = "profile", value_name = "PROFILE", required = true)]
+    pub profiles: Vec<String>,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Sizes: `unpacked` counts each file once, where its data is stored; `compressed` is where its bytes lie in \
+    the compressed layers; `dead` is what a layer above replaces or deletes.\n\n\
+    Conditions compare compressed, unpacked, files, dead, growth (with --against), efficiency or user-wasted with a number: \
+    'compressed > 1.6GB', 'dead > 5%', 'growth >= 100MB'."
+)]
+pub struct Inspect {
+    /// The image.
+    #[command(flatten)]
+    pub image: Image,
+    /// What a row is
+    #[arg(long, value_enum, default_value_t = By::Component)]
+    pub by: By,
+    /// With --by directory: how many levels deep
+    #[arg(long, value_name = "LEVELS", default_value_t = 2)]
+    pub depth: usize,
+    /// Show so many rows, and the others as one; 0 shows all
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub top: usize,
+    /// Only this layer; 0 is the base layer
+    #[arg(long, value_name = "NUMBER")]
+    pub layer: Option<u32>,
+    /// Exit with 3 if this holds; may be given several times
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Vec<String>,
+    /// The image that `growth` compares with
+    #[arg(long, value_name = "IMAGE")]
+    pub against: Option<String>,
+    /// Exit with 3 if a rule of this .dive-ci file is broken
+    #[arg(long, value_name = "FILE")]
+    pub dive_ci: Option<PathBuf>,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What the rows of `inspect` are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// A layer
+    Layer,
+    /// A part of Windows
+    Component,
+    /// A directory with all below it
+    Directory,
+    /// Files whose names end alike
+    Extension,
+    /// One file
+    File,
+}
+
+/// Arguments of `ls`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The first column is the kind (- file, d directory, h hard link, l symbolic link, j junction, s stream, w whiteout) \
+    and the attributes read-only, hidden, system and archive. `names` is how many names the file has. `hidden` is the layer that \
+    replaces or deletes the name; in parentheses when another name still needs the data.\n\n\
+    Example:\n  winslim ls oci:image 'Windows\\System32\\drivers'"
+)]
+pub struct List {
+    /// The image.
+    #[command(flatten)]
+    pub image: Image,
+    /// Only what these patterns match, with all below it; patterns are those of profiles
+    #[arg(value_name = "PATTERN")]
+    pub patterns: Vec<String>,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The first image
+    #[arg(value_name = "BEFORE")]
+    pub before: String,
+    /// The second image
+    #[arg(value_name = "AFTER")]
+    pub after: String,
+    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]]
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    /// Exit with 1 if containers see a difference
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Show so many components and files of each kind; 0 shows all. JSON always has all
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub top: usize,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Reports whose JSON has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// What `inspect --format json` prints
+    Inspect,
+    /// What `ls --format json` prints
+    Ls,
+    /// What `diff --format json` prints
+    Diff,
+    /// What `host --format json` prints
+    Host,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The image.
+    #[command(flatten)]
+    pub image: Image,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Arguments of `host`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`process` and `Hyper-V` are the kinds of isolation; `takes` is the image that the engine takes from the tag's index. \
+    Only documents are read, no layer is pulled.\n\n\
+    Examples:\n  winslim host mcr.microsoft.com/windows/servercore:ltsc2019 --build 10.0.17763.737\n  \
+    kubectl get nodes -o json | winslim host registry.example.com/app:1 --nodes - --check\n  \
+    kubectl get nodes -o wide | winslim host --nodes -"
+)]
+pub struct Host {
+    /// The image; without one, the tags of Microsoft's base images are held against the hosts
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// The hosts.
+    #[command(flatten)]
+    pub hosts: Hosts,
+    /// Exit with 3 if a host does not run the image with the isolation it has by default: process on servers, Hyper-V on
+    /// Windows 10 and 11
+    #[arg(long, requires = "image", conflicts_with = "all")]
+    pub check: bool,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Which hosts are asked about.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Hosts {
+    /// A host with this version of Windows: 10.0.BUILD or, better, 10.0.BUILD.REVISION
+    #[arg(long, value_name = "VERSION")]
+    pub build: Option<Version>,
+    /// The nodes in this file, written by `kubectl get nodes -o json` or `-o wide`; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub nodes: Option<PathBuf>,
+    /// Every version of Windows that containers run on
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Arguments of `copy`.
+#[derive(Debug, Args)]
+pub struct Copy {
+    /// The image.
+    #[command(flatten)]
+    pub image: Image,
+    /// Where it goes
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+}
+
+/// How to print a report.
+#[derive(Debug, Args)]
+pub struct Output {
+    /// The format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Write it into this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Formats of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For the summary of a CI job
+    Markdown,
+    /// A page for a browser, in one file: of `inspect` and `plan`, and of `build` with --report
+    Html,
+}
+
+/// Verbs on profiles.
+#[derive(Debug, Subcommand)]
+pub enum Profile {
+    /// List the built-in profiles
+    List,
+    /// Show a profile: its source, or with --resolved every rule that it comes to
+    Show {
+        /// The name of a built-in profile, or a file
+        profile: String,
+        /// Show every rule, those of included profiles too
+        #[arg(long)]
+        resolved: bool,
+    },
+    /// Check profiles for mistakes
+    Check {
+        /// Names of built-in profiles, or files
+        #[arg(required = true)]
+        profiles: Vec<String>,
+    },
+    /// Print the JSON Schema of the profile format
+    Schema,
+}

@@ -1,0 +1,125 @@
+//! The image that a command looks at: found, brought here as far as needed, and indexed.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::Surroundings;
+use crate::cli;
+use crate::error::IoContext;
+use crate::image::{Descriptor, Digest};
+use crate::layer::index::VERSION;
+use crate::layer::{LayerIndex, LayerStack};
+use crate::progress::{Progress, Stage};
+use crate::store::Store;
+use crate::transport::{Image, LocalBlob, Reference, Source};
+
+/// How many layers are brought at once.
+const AT_ONCE: usize = 4;
+
+/// An image at its source, with the indexes of its layers.
+pub(super) struct BaseImage<'a> {
+    pub(super) image: Image,
+    /// Kept until the process ends: to take a hundred thousand names apart one by one takes longer than many a command.
+    pub(super) stack: ManuallyDrop<LayerStack>,
+    source: Source,
+    surroundings: &'a Surroundings,
+    progress: Arc<dyn Progress>,
+    /// The blobs that are here already, by layer.
+    blobs: Vec<OnceCell<LocalBlob>>,
+}
+
+/// Finds the image and makes sure that every layer has an index; only layers without one are brought here.
+pub(super) async fn open<'a>(arguments: &cli::Image, surroundings: &'a Surroundings) -> Result<BaseImage<'a>> {
+    let reference: Reference = arguments.reference.parse()?;
+    let platform = arguments.platform.as_deref().map(str::parse).transpose()?;
+    let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
+    let image = source.resolve(platform.as_ref()).await?;
+    if image.config.os != "windows" {
+        bail!("`{reference}` is an image for {}, and winslim works on Windows images only", image.config.os);
+    }
+    image.config.check_layers(image.manifest.layers.len())?;
+    let progress = Arc::from(surroundings.printer.progress());
+    let blobs = image.manifest.layers.iter().map(|_| OnceCell::new()).collect();
+    let mut base = BaseImage {
+        image,
+        stack: ManuallyDrop::new(LayerStack::new(Vec::new())),
+        source,
+        surroundings,
+        progress,
+        blobs,
+    };
+    let permits = Semaphore::new(AT_ONCE);
+    let layers = (0..base.image.manifest.layers.len()).map(|layer| base.index(layer, &permits));
+    base.stack = ManuallyDrop::new(LayerStack::new(try_join_all(layers).await?));
+    Ok(base)
+}
+
+impl BaseImage<'_> {
+    /// Where a layer's blob is on this machine; it is brought here if it is not yet.
+    pub(super) async fn blob(&self, layer: usize) -> Result<&LocalBlob> {
+        let descriptor = &self.image.manifest.layers[layer];
+        self.blobs[layer]
+            .get_or_try_init(|| self.source.fetch(descriptor, &self.surroundings.store, &*self.progress))
+            .await
+            .with_context(|| format!("cannot get layer {layer} of `{}`", self.image.reference))
+    }
+
+    /// Who watches the work on this image.
+    pub(super) fn progress(&self) -> &dyn Progress {
+        &*self.progress
+    }
+
+    /// The index of a layer, from the store or by reading the layer.
+    async fn index(&self, layer: usize, permits: &Semaphore) -> Result<Arc<LayerIndex>> {
+        let descriptor = &self.image.manifest.layers[layer];
+        let expected = self.image.config.diff_ids[layer];
+        let store = &self.surroundings.store;
+        let index = match read_stored(store, &descriptor.digest)? {
+            Some(index) => index,
+            None => {
+                let _permit = permits.acquire().await?;
+                let blob = self.blob(layer).await?;
+                let (path, wanted, progress) = (blob.path.clone(), descriptor.clone(), Arc::clone(&self.progress));
+                // On a thread of its own, so that the downloads of other layers go on: registries cut slow readers off.
+                let index = tokio::task::spawn_blocking(move || index_blob(&path, &wanted, &*progress))
+                    .await?
+                    .with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
+                store.write_index(VERSION, &descriptor.digest, &index.encode())?;
+                index
+            }
+        };
+        if index.diff_id != expected {
+            bail!(
+                "layer {layer} ({}) is not the one that the config means: it unpacks to {}, and the config says {expected}",
+                descriptor.digest,
+                index.diff_id,
+            );
+        }
+        Ok(Arc::new(index))
+    }
+}
+
+fn read_stored(store: &Store, digest: &Digest) -> Result<Option<LayerIndex>> {
+    let stored = store.read_index(VERSION, digest)?;
+    Ok(stored.and_then(|bytes| LayerIndex::decode(&bytes, digest)))
+}
+
+/// Reads a blob once, and checks that it is the one of the descriptor.
+pub(super) fn index_blob(path: &Path, descriptor: &Descriptor, progress: &dyn Progress) -> Result<LayerIndex> {
+    let file = File::open(path).context_path("open", path)?;
+    let task = progress.start(Stage::Index, &descriptor.digest.short(), descriptor.size);
+    let index = LayerIndex::read(BufReader::new(file), |bytes| task.advance(bytes));
+    task.finish();
+    let index = index?;
+    if index.digest != descriptor.digest {
+        bail!("`{}` is damaged: its digest is {}; get it again", path.display(), index.digest);
+    }
+    Ok(index)
+}

@@ -1,0 +1,113 @@
+//! `winslim build`: pull, slim, verify, push, record.
+
+use anyhow::{Context, Result};
+
+use super::failure::Usage;
+use super::slim::{self, Encoding, ResultLayer};
+use super::{Surroundings, base, record, write_file};
+use crate::cli::{Build, CompressionFormat, Verification};
+use crate::error::ExitStatus;
+use crate::image::media_type::Compression;
+use crate::report;
+use crate::rewrite::additions::DEFAULT_TIME;
+use crate::transport::{Reference, Target};
+
+pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result<ExitStatus> {
+    let encoding = encoding(&arguments)?;
+    let time = source_date_epoch()?;
+    let rules = slim::load_profiles(&arguments.profiles)?;
+    let reference: Reference = arguments.target.parse()?;
+    let target = Target::open(&reference, &surroundings.registry).await?;
+    let base = base::open(&arguments.image, surroundings).await?;
+    slim::check_base(&base, &surroundings.printer)?;
+    let slimmed = slim::slim(&base, &rules, encoding, time.unwrap_or(DEFAULT_TIME), surroundings).await?;
+    let documents = record::documents(&base, &rules, &slimmed, time)?;
+    slim::check_result(&slimmed.layers, &documents.config, &documents.manifest, documents.index.as_ref())?;
+
+    push_layers(&base, &slimmed.layers, &target).await?;
+    record::push_config(&base, &documents, &target, surroundings).await?;
+    target.put_document(&documents.manifest.document).await?;
+    let ledger = record::ledger(&base, &rules, &slimmed, &documents, &reference, time);
+    if documents.changed {
+        // An image that did not change has no build to record.
+        record::attach(&ledger, &documents, &base, &target, surroundings).await?;
+    }
+    let result = target.tag(documents.root()).await?;
+    target.finish(base.progress()).await?;
+    if let Some(file) = &arguments.ledger {
+        write_file(file, &ledger.to_json()).context("the image is pushed, but the ledger cannot be written")?;
+    }
+    if let Some(file) = &arguments.summary {
+        let summary = report::ledger::to_markdown(&ledger);
+        write_file(file, &summary).context("the image is pushed, but the summary cannot be written")?;
+    }
+    if let Some(file) = &arguments.report {
+        let page = report::html::ledger::page(&ledger);
+        write_file(file, &page).context("the image is pushed, but the report cannot be written")?;
+    }
+    for warning in &ledger.warnings {
+        surroundings.printer.warn(warning);
+    }
+    surroundings.printer.say(report::ledger::to_text(&ledger).trim_end());
+    surroundings.printer.result(&format!("{result}\n"))?;
+    Ok(ExitStatus::Done)
+}
+
+async fn push_layers(base: &base::BaseImage<'_>, layers: &[ResultLayer], target: &Target) -> Result<()> {
+    for (number, layer) in layers.iter().enumerate() {
+        let index = &layer.index;
+        let delivered = match &layer.path {
+            Some(path) => target.put_blob(&index.digest, index.stored_size, path, None, base.progress()).await,
+            None => {
+                let path = &base.blob(number).await?.path;
+                let from = match &base.image.reference {
+                    Reference::Registry(from) => Some(from),
+                    _ => None,
+                };
+                target.put_blob(&index.digest, index.stored_size, path, from, base.progress()).await
+            }
+        };
+        let delivered = delivered.with_context(|| format!("cannot push layer {number}"))?;
+        tracing::info!(layer = number, digest = %index.digest, ?delivered, "layer is at the target");
+    }
+    Ok(())
+}
+
+fn encoding(arguments: &Build) -> Result<Encoding> {
+    let (compression, levels) = match arguments.compression {
+        None => (None, 0..=9),
+        Some(CompressionFormat::Gzip) => (Some(Compression::Gzip), 0..=9),
+        Some(CompressionFormat::Zstd) => (Some(Compression::Zstd), 1..=22),
+    };
+    if let Some(level) = arguments.level
+        && !levels.contains(&level)
+    {
+        let (least, most) = levels.into_inner();
+        return Err(Usage(format!("--level {level} is not between {least} and {most}")).into());
+    }
+    let threads = match arguments.threads {
+        Some(threads) => usize::from(threads),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(Encoding {
+        compression,
+        level: arguments.level,
+        recompress: arguments.recompress,
+        threads,
+        read_back: arguments.verify == Verification::Full,
+    })
+}
+
+/// The time that `SOURCE_DATE_EPOCH` asks for, in seconds since 1970
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+fn source_date_epoch() -> Result<Option<u64>> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => match text.parse() {
+            Ok(seconds) => Ok(Some(seconds)),
+            Err(_) => {
+                Err(Usage(format!("SOURCE_DATE_EPOCH is `{text}`, and not a number of seconds since 1970")).into())
+            }
+        },
+        Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,81 @@
+//! Failures of commands: which exit code they mean, and what to do next.
+
+use std::fmt;
+
+use crate::error::ExitStatus;
+use crate::image::platform::PlatformError;
+use crate::inspect::policy::ConditionError;
+use crate::plan::PlanError;
+use crate::profile::{PatternError, ProfileError};
+use crate::report::verify::line;
+use crate::transport::{ReferenceError, TransportError};
+use crate::verify::Finding;
+
+/// The command line asks for something that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// A Windows host would not import an image.
+#[derive(Debug)]
+pub(super) struct WouldNotImport {
+    /// Which image, as the beginning of a sentence.
+    pub(super) what: String,
+    /// Why.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl fmt::Display for WouldNotImport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a Windows host would not import {}:", self.what)?;
+        for finding in &self.findings {
+            write!(f, "\n  {}", line(finding))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for WouldNotImport {}
+
+/// How a failed command ends.
+pub(super) struct Failure {
+    pub(super) status: ExitStatus,
+    pub(super) hint: Option<String>,
+}
+
+/// Finds out how a command ends from the error that ended it.
+pub(super) fn classify(error: &anyhow::Error) -> Failure {
+    let has = |status| Failure { status, hint: hint(error) };
+    for cause in error.chain() {
+        if cause.is::<WouldNotImport>() {
+            return has(ExitStatus::WouldNotImport);
+        }
+        if cause.is::<Usage>()
+            || cause.is::<ProfileError>()
+            || cause.is::<PlanError>()
+            || cause.is::<ReferenceError>()
+            || cause.is::<PlatformError>()
+            || matches!(cause.downcast_ref(), Some(TransportError::Target { .. }))
+            || cause.is::<PatternError>()
+            || cause.is::<ConditionError>()
+        {
+            return has(ExitStatus::Usage);
+        }
+    }
+    has(ExitStatus::Failed)
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if cause.is::<WouldNotImport>() {
+            Some("nothing was pushed; `winslim verify IMAGE` lists every finding".to_owned())
+        } else if matches!(cause.downcast_ref(), Some(PlanError::RequiredMatchedNothing(_))) {
+            Some(
+                "correct the patterns, or let the rule say `match = \"optional\"` where the names need not be there"
+                    .to_owned(),
+            )
+        } else {
+            None
+        }
+    })
+}

@@ -1,0 +1,190 @@
+//! One file for each verb: the only place that joins transport, core and display.
+
+mod base;
+mod build;
+mod copy;
+mod diff;
+mod failure;
+mod host;
+mod inspect;
+mod list;
+mod plan;
+mod profile;
+mod record;
+mod shell;
+mod slim;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use etcetera::BaseStrategy;
+
+use crate::cli::{Cli, Command, Format, Global, Output, Schema};
+use crate::error::{ExitStatus, IoContext, PathError};
+use crate::printer::{Level, Printer};
+use crate::report::{Report, schema};
+use crate::store::Store;
+use crate::transport::RegistryOptions;
+
+/// Carries out what was typed, and says how it ended.
+pub fn run(cli: Cli) -> ExitStatus {
+    let level = match (cli.global.quiet, cli.global.verbose) {
+        (true, _) => Level::Quiet,
+        (false, 0) => Level::Normal,
+        (false, _) => Level::Verbose,
+    };
+    let printer = Printer::new(level, !cli.global.no_progress);
+    start_log(cli.global.verbose);
+    match dispatch(cli, &printer) {
+        Ok(status) => status,
+        Err(error) => {
+            let failure = failure::classify(&error);
+            printer.fail(&format!("{error:#}"), failure.hint.as_deref());
+            failure.status
+        }
+    }
+}
+
+fn dispatch(cli: Cli, printer: &Printer) -> Result<ExitStatus> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the threads for network connections")?;
+    let surroundings = || Surroundings::new(&cli.global, *printer);
+    match cli.command {
+        Command::Build(arguments) => runtime.block_on(build::run(arguments, &surroundings()?)),
+        Command::Plan(arguments) => runtime.block_on(plan::run(arguments, &surroundings()?)),
+        Command::Inspect(arguments) => runtime.block_on(inspect::run(arguments, &surroundings()?)),
+        Command::Ls(arguments) => runtime.block_on(list::run(arguments, &surroundings()?)),
+        Command::Diff(arguments) => runtime.block_on(diff::run(arguments, &surroundings()?)),
+        Command::Verify(arguments) => runtime.block_on(verify::run(arguments, &surroundings()?)),
+        Command::Host(arguments) => runtime.block_on(host::run(arguments, &surroundings()?)),
+        Command::Copy(arguments) => runtime.block_on(copy::run(arguments, &surroundings()?)),
+        Command::Profile(verb) => profile::run(verb, printer),
+        Command::Completions { shell } => shell::completions(shell, printer),
+        Command::Man => shell::manual(printer),
+        Command::Schema { report } => {
+            printer.result(&match report {
+                Schema::Inspect => schema::inspect(),
+                Schema::Ls => schema::list(),
+                Schema::Diff => schema::diff(),
+                Schema::Host => schema::host(),
+            })?;
+            Ok(ExitStatus::Done)
+        }
+    }
+}
+
+/// What commands that work on images need beside their arguments.
+struct Surroundings {
+    store: Store,
+    registry: RegistryOptions,
+    printer: Printer,
+}
+
+impl Surroundings {
+    fn new(global: &Global, printer: Printer) -> Result<Surroundings> {
+        let directory = match &global.cache_dir {
+            Some(directory) => directory.clone(),
+            None => default_cache_directory()?,
+        };
+        let store = Store::open(directory)?;
+        let registry = RegistryOptions { plain_http: global.plain_http.clone() };
+        Ok(Surroundings { store, registry, printer })
+    }
+}
+
+fn default_cache_directory() -> Result<PathBuf> {
+    let strategy = etcetera::choose_base_strategy()
+        .map_err(|_| anyhow::anyhow!("there is no home directory to keep the cache in; name one with --cache-dir"))?;
+    Ok(strategy.cache_dir().join("winslim"))
+}
+
+/// Sends the log of what is done to standard error.
+fn start_log(verbose: u8) {
+    let filter = match verbose {
+        0 => return,
+        1 => "winslim=info",
+        _ => "winslim=debug",
+    };
+    // A second subscriber is refused; in tests the first one serves.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}
+
+/// Writes a report to where it was asked for.
+fn deliver(output: &Output, printer: &Printer, report: &impl Report) -> Result<()> {
+    let text = match output.format {
+        Format::Text => report.to_text(),
+        Format::Markdown => report.to_markdown(),
+        Format::Json => report.to_json(),
+        Format::Html => report.to_html().ok_or_else(|| failure::Usage(WITHOUT_PAGE.to_owned()))?,
+    };
+    deliver_text(output, printer, &text)
+}
+
+const WITHOUT_PAGE: &str = "this command has no --format html; `inspect` and `plan` have, and `build` has --report";
+
+/// Writes the text of a report to where it was asked for.
+fn deliver_text(output: &Output, printer: &Printer, text: &str) -> Result<()> {
+    match &output.output {
+        Some(file) => write_file(file, &anstream::adapter::strip_str(text).to_string()),
+        None => Ok(printer.result(text)?),
+    }
+}
+
+/// Writes a file as a whole: what was there before stays until the new content is complete. A device or a pipe is written to.
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(std::fs::write(path, text).context_path("write to", path)?);
+    }
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new();
+    #[cfg(unix)]
+    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = file.tempfile_in(directory).context_path("create a file in", directory)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).context_path("write to", path)?;
+    file.persist(path).map_err(|error| PathError::new("create", path, error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("report");
+        write_file(&file, "one").unwrap();
+        write_file(&file, "two").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "two");
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+        let error = write_file(&directory.path().join("no/report"), "x").unwrap_err();
+        assert!(error.to_string().contains("no such file or directory"), "{error}");
+        assert!(write_file(directory.path(), "x").is_err(), "a directory is no file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_stays_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        write_file(&pipe, "report").unwrap();
+        assert_eq!(reader.join().unwrap(), "report");
+    }
+}

@@ -1,0 +1,24 @@
+//! `winslim profile`: what profiles there are, and whether one's own are right.
+
+use anyhow::Result;
+
+use crate::cli::Profile;
+use crate::error::ExitStatus;
+use crate::printer::Printer;
+use crate::profile::{describe, load, schema};
+
+pub(super) fn run(verb: Profile, printer: &Printer) -> Result<ExitStatus> {
+    match verb {
+        Profile::List => printer.result(&describe::list()?)?,
+        Profile::Show { profile, resolved: false } => printer.result(&load::text(&profile)?)?,
+        Profile::Show { profile, resolved: true } => printer.result(&describe::rules(&load(&[profile])?))?,
+        Profile::Check { profiles } => {
+            for profile in &profiles {
+                let rules = load(&[profile])?;
+                printer.result(&format!("{profile}: {}\n", describe::summary(&rules)))?;
+            }
+        }
+        Profile::Schema => printer.result(&schema::json_schema())?,
+    }
+    Ok(ExitStatus::Done)
+}

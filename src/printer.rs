@@ -1,0 +1,80 @@
+//! Who may write to standard output and standard error.
+//!
+//! Results go to standard output and everything else to standard error, so that a result can be piped on.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::progress::{Bars, Progress, Silent};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Errors, and the result.
+    Quiet,
+    /// Warnings and summaries too.
+    Normal,
+    /// What is being done too.
+    Verbose,
+}
+
+/// Writes for people and programs, as loudly as they asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    level: Level,
+    bars: bool,
+}
+
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+impl Printer {
+    /// A printer; progress bars are shown only on a terminal, and not beside the lines of a verbose run.
+    pub fn new(level: Level, progress: bool) -> Printer {
+        Printer { level, bars: progress && level == Level::Normal && io::stderr().is_terminal() }
+    }
+
+    /// Who watches the work.
+    pub fn progress(&self) -> Box<dyn Progress> {
+        if self.bars { Box::new(Bars::new()) } else { Box::new(Silent) }
+    }
+
+    /// Writes the result, which ends with a newline, to standard output.
+    pub fn result(&self, text: &str) -> io::Result<()> {
+        let mut output = anstream::stdout().lock();
+        output.write_all(text.as_bytes())?;
+        output.flush()
+    }
+
+    /// Tells something that most people want to know.
+    pub fn say(&self, text: &str) {
+        self.write(Level::Normal, text);
+    }
+
+    /// Tells what is being done.
+    pub fn detail(&self, text: &str) {
+        self.write(Level::Verbose, text);
+    }
+
+    /// Warns.
+    pub fn warn(&self, text: &str) {
+        self.write(Level::Normal, &format!("{WARNING}warning:{WARNING:#} {text}"));
+    }
+
+    /// Tells why the run failed, and what to do next.
+    pub fn fail(&self, text: &str, hint: Option<&str>) {
+        self.write(Level::Quiet, &format!("{ERROR}error:{ERROR:#} {text}"));
+        if let Some(hint) = hint {
+            self.write(Level::Quiet, &format!("{HINT}hint:{HINT:#} {hint}"));
+        }
+    }
+
+    fn write(&self, level: Level, text: &str) {
+        if self.level >= level {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(anstream::stderr().lock(), "{text}");
+        }
+    }
+}
