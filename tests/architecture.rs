@@ -1,0 +1,121 @@
+//! Who may use whom: the modules of the library, and the ones that each may name in its `use crate::` lines.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its sources has failed")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module, and what it may use besides itself. Ground first; nothing may use what comes later in a circle.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("progress", &[]),
+    ("image", &[]),
+    ("gzip", &["error"]),
+    ("layer", &["error", "gzip", "image"]),
+    ("hive", &[]),
+    ("windows", &["image", "layer"]),
+    ("store", &["error", "image"]),
+    ("transport", &["error", "image", "progress", "store"]),
+    ("inspect", &["layer", "windows"]),
+    ("profile", &["error", "image", "layer", "windows"]),
+    ("plan", &["layer", "profile", "windows"]),
+    ("verify", &["hive", "image", "layer", "windows"]),
+    ("rewrite", &["error", "gzip", "image", "layer", "plan", "profile", "store", "windows"]),
+    ("ledger", &["image", "plan", "profile"]),
+    ("report", &["image", "inspect", "layer", "ledger", "plan", "profile", "verify", "windows"]),
+    ("printer", &["progress"]),
+    ("cli", &["windows"]),
+    (
+        "commands",
+        &[
+            "cli",
+            "error",
+            "image",
+            "inspect",
+            "layer",
+            "ledger",
+            "plan",
+            "printer",
+            "profile",
+            "progress",
+            "report",
+            "rewrite",
+            "store",
+            "transport",
+            "verify",
+            "windows",
+        ],
+    ),
+];
+
+#[test]
+fn modules_use_only_what_they_may() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    for file in rust_files(&source) {
+        let inside = file.strip_prefix(&source).unwrap();
+        let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if ["main", "lib"].contains(&module.as_str()) || is_test(inside) {
+            continue;
+        }
+        let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!("{}: no rule says what `{module}` may use", inside.display()));
+            continue;
+        };
+        for used in used_modules(&fs::read_to_string(&file).unwrap()) {
+            if used != module && !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{}: `{module}` may not use `{used}`", inside.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_rules_have_no_circles() {
+    for (place, (module, allowed)) in ALLOWED.iter().enumerate() {
+        for used in *allowed {
+            let other = ALLOWED.iter().position(|(name, _)| name == used);
+            assert!(other.is_some_and(|other| other != place), "`{module}` may use `{used}`, which is not there");
+            assert!(!reaches(used, module, &mut BTreeSet::new()), "`{module}` and `{used}` may use each other");
+        }
+    }
+}
+
+fn reaches(from: &str, to: &str, seen: &mut BTreeSet<String>) -> bool {
+    let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == from) else { return false };
+    seen.insert(from.to_owned()) && allowed.iter().any(|next| *next == to || reaches(next, to, seen))
+}
+
+/// The modules that the code before a file's tests names.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let mut used = BTreeSet::new();
+    for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for rest in line.split("crate::").skip(1) {
+            let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            used.insert(name);
+        }
+    }
+    used.remove("");
+    used
+}
+
+fn is_test(path: &Path) -> bool {
+    path.iter().any(|part| part.to_str().is_some_and(|part| part.trim_end_matches(".rs") == "tests"))
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}

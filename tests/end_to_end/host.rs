@@ -1,0 +1,121 @@
+//! On which hosts an image runs.
+
+use serde_json::Value;
+
+use crate::generator::layout::Format;
+use crate::support::registry::DockerRegistry;
+use crate::support::{Sandbox, skopeo_copy};
+use crate::{base_of, tiny_image};
+
+const WIDE: &str = "\
+NAME           STATUS   ROLES    AGE   VERSION   INTERNAL-IP   EXTERNAL-IP   OS-IMAGE                         KERNEL-VERSION      CONTAINER-RUNTIME
+linux-node     Ready    agent    5d    v1.17.0   10.0.0.5      <none>        Ubuntu 16.04.6 LTS               4.15.0-1063-azure   docker://19.3.5
+windows-node   Ready    <none>   5d    v1.17.0   10.0.0.4      <none>        Windows Server 2019 Datacenter   10.0.17763.737      docker://19.3.5
+";
+
+/// An image of three versions of Windows behind one tag.
+fn three_versions(sandbox: &Sandbox) -> String {
+    let mut image = tiny_image();
+    image.add_versions();
+    base_of(sandbox, &image, &Format::default()).reference
+}
+
+/// What each host gets: its version, what containerd takes there, and whether process and Hyper-V isolation work.
+fn under_containerd(report: &str) -> Vec<String> {
+    let report: Value = serde_json::from_str(report).expect("JSON");
+    let text = |value: &Value| value.as_str().unwrap_or("nothing").to_owned();
+    let row = |host: &Value| {
+        let answer = &host["answers"][0];
+        assert_eq!(answer["engine"], "containerd");
+        let taken = answer["takes"].as_u64().map(|position| report["images"][position as usize]["osVersion"].clone());
+        let taken = text(&taken.unwrap_or_default());
+        let works = [&answer["process"], &answer["hyperV"]].map(|answer| text(&answer["works"]));
+        format!("{} takes {taken}: {}, {}", text(&host["version"]), works[0], works[1])
+    };
+    report["hosts"].as_array().expect("hosts").iter().map(row).collect()
+}
+
+#[test]
+fn every_version_of_windows_takes_its_image_and_no_layer_is_read() {
+    let (sandbox, registry) = (Sandbox::new(), DockerRegistry::start());
+    let source = three_versions(&sandbox);
+    let tag = registry.reference("base/servercore:three");
+    skopeo_copy(&source, &format!("docker://{tag}"), &["--all"]);
+    let report = sandbox.winslim(&["host", &tag, "--all", "--format", "json"]).done();
+    let rows = under_containerd(&report);
+    for expected in [
+        "10.0.14393 takes nothing: no, no",
+        "10.0.17763 takes 10.0.17763.8511: yes, yes",
+        "10.0.19045 takes nothing: no, depends",
+        "10.0.20348 takes 10.0.20348.4529: yes, yes",
+        "10.0.22631 takes 10.0.20348.4529: yes, yes",
+        "10.0.25398 takes 10.0.20348.4529: yes, yes",
+        "10.0.26100 takes 10.0.20348.4529: yes, yes",
+        "10.0.26200 takes nothing: no, depends",
+    ] {
+        assert!(rows.iter().any(|row| row == expected), "`{expected}` is not in {rows:#?}");
+    }
+    assert!(sandbox.is_empty("cache/winslim/blobs"), "a layer was pulled");
+}
+
+#[test]
+fn a_check_fails_where_a_host_does_not_run_the_image() {
+    let sandbox = Sandbox::new();
+    let image = three_versions(&sandbox);
+    for (build, code) in
+        [("10.0.17763.8511", 0), ("10.0.20348", 0), ("10.0.17763.737", 3), ("10.0.19045", 0), ("10.0.14393", 3)]
+    {
+        let outcome = sandbox.winslim(&["host", &image, "--build", build, "--check"]);
+        assert_eq!(outcome.code, code, "{build}: {outcome:#?}");
+        assert_eq!(outcome.stderr.contains("does not run on"), code == 3, "{outcome:#?}");
+    }
+    sandbox.winslim(&["host", &image, "--build", "10.0.14393"]).done();
+}
+
+#[test]
+fn nodes_are_read_as_kubectl_prints_them() {
+    let sandbox = Sandbox::new();
+    let image = three_versions(&sandbox);
+    let nodes = sandbox.file("nodes.txt", WIDE);
+    let text = sandbox.winslim(&["host", &image, "--nodes", &nodes]).done();
+    for words in [
+        "docker 19.3.5 (in use)",
+        "older than the update of February 2020",
+        "linux-node: no Windows: Ubuntu 16.04.6 LTS",
+    ] {
+        assert!(text.contains(words), "`{words}` is not in {text}");
+    }
+    let text = sandbox.winslim(&["host", "--nodes", &nodes]).done();
+    assert!(text.contains("ltsc2019"), "{text}");
+    let empty = sandbox.file("empty.json", r#"{"kind": "List", "items": []}"#);
+    let outcome = sandbox.winslim(&["host", &image, "--nodes", &empty, "--check"]);
+    assert!(outcome.stderr.contains("there is no Windows host"), "{outcome:#?}");
+    assert!(outcome.done().contains("There is no Windows host."));
+}
+
+#[test]
+fn what_cannot_be_understood_is_a_mistake_of_usage() {
+    let sandbox = Sandbox::new();
+    let image = three_versions(&sandbox);
+    let broken = sandbox.file("broken.json", r#"{"items": ["#);
+    let linux = sandbox.file("nodes.json", r#"{"kind": "Pod"}"#);
+    sandbox.winslim(&["host", &image, "--nodes", &broken]).fails(2, &["broken.json", "kubectl get nodes -o json"]);
+    sandbox.winslim(&["host", &image, "--nodes", &linux]).fails(2, &["the JSON of a `Pod`"]);
+    sandbox.winslim(&["host", &image, "--nodes", "missing"]).fails(1, &["cannot read `missing`"]);
+    sandbox.winslim(&["host", &image, "--build", "2019"]).fails(2, &["10.0.BUILD"]);
+    sandbox.winslim(&["host", &image]).fails(2, &["--build", "--nodes", "--all"]);
+    sandbox.winslim(&["host", &image, "--all", "--build", "10.0.17763"]).fails(2, &["cannot be used with"]);
+    sandbox.winslim(&["host", "--all", "--check"]).fails(2, &["cannot be used with"]);
+}
+
+#[test]
+fn completions_and_the_manual_know_every_command() {
+    let sandbox = Sandbox::new();
+    let script = sandbox.winslim(&["completions", "bash"]).done();
+    let manual = sandbox.winslim(&["man"]).done();
+    for command in ["build", "plan", "inspect", "verify", "copy", "host"] {
+        assert!(script.contains(&format!("winslim__subcmd__{command}")), "{command}");
+        assert!(manual.contains(&format!(".TH winslim-{command} 1")), "{command}");
+    }
+    sandbox.winslim(&["completions", "vms"]).fails(2, &["bash", "powershell"]);
+}
