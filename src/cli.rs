@@ -15,7 +15,7 @@ use crate::windows::host::Version;
 #[command(name = "winslim", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "IMAGE and TARGET are a registry reference (mcr.microsoft.com/windows/servercore:ltsc2019), \
     oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or, to read from, docker-archive:FILE.\n\
-    Exit codes: 0 done, 1 failed, 2 usage or profile error, 3 a policy was not met, 4 drift, 5 a Windows host would not import the image.")]
+    Exit codes: 0 done, 1 failed, 2 usage or profile error, 3 a condition was not met, 5 a Windows host would not import the image.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

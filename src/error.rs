@@ -19,8 +19,6 @@ pub enum ExitStatus {
     Usage = 2,
     /// A policy that the user set was not met.
     Policy = 3,
-    /// Something moved away from what was pinned.
-    Drift = 4,
     /// A Windows host would not import the image.
     WouldNotImport = 5,
 }

@@ -44,7 +44,6 @@ pub(super) async fn open<'a>(arguments: &cli::Image, surroundings: &'a Surroundi
     if image.config.os != "windows" {
         bail!("`{reference}` is an image for {}, and winslim works on Windows images only", image.config.os);
     }
-    image.config.check_layers(image.manifest.layers.len())?;
     let progress = Arc::from(surroundings.printer.progress());
     let blobs = image.manifest.layers.iter().map(|_| OnceCell::new()).collect();
     let mut base = BaseImage {

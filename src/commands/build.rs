@@ -8,6 +8,7 @@ use super::{Surroundings, base, record, write_file};
 use crate::cli::{Build, CompressionFormat, Verification};
 use crate::error::ExitStatus;
 use crate::image::media_type::Compression;
+use crate::profile;
 use crate::report;
 use crate::rewrite::additions::DEFAULT_TIME;
 use crate::transport::{Reference, Target};
@@ -15,7 +16,7 @@ use crate::transport::{Reference, Target};
 pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result<ExitStatus> {
     let encoding = encoding(&arguments)?;
     let time = source_date_epoch()?;
-    let rules = slim::load_profiles(&arguments.profiles)?;
+    let rules = profile::load(&arguments.profiles)?;
     let reference: Reference = arguments.target.parse()?;
     let target = Target::open(&reference, &surroundings.registry).await?;
     let base = base::open(&arguments.image, surroundings).await?;

@@ -5,10 +5,11 @@ use anyhow::Result;
 use super::{Surroundings, base, deliver, slim};
 use crate::cli::Plan;
 use crate::error::ExitStatus;
+use crate::profile;
 use crate::report::plan::PlanReport;
 
 pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let rules = slim::load_profiles(&arguments.profiles)?;
+    let rules = profile::load(&arguments.profiles)?;
     let base = base::open(&arguments.image, surroundings).await?;
     slim::check_base(&base, &surroundings.printer)?;
     let plan = crate::plan::plan(&base.stack, &rules, &[])?;

@@ -13,7 +13,7 @@ use crate::image::{Config, Document, Index, Manifest};
 use crate::layer::{EntryId, LayerIndex, LayerStack};
 use crate::plan::{LayerLimit, LayerPlan, Plan, plan};
 use crate::printer::Printer;
-use crate::profile::{RuleSet, load};
+use crate::profile::RuleSet;
 use crate::progress::Stage;
 use crate::rewrite::additions::Additions;
 use crate::rewrite::output::{DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL};
@@ -62,11 +62,6 @@ pub(super) struct ResultLayer {
 pub(super) struct Slimmed {
     pub(super) plan: Plan,
     pub(super) layers: Vec<ResultLayer>,
-}
-
-/// Reads profiles with all that they include.
-pub(super) fn load_profiles(names: &[String]) -> Result<RuleSet> {
-    Ok(load(names)?)
 }
 
 /// Refuses an image that a Windows host would not import even as it is.

@@ -43,7 +43,6 @@ pub struct LinkGroups {
     group_of: Vec<Vec<u32>>,
     /// For each layer: entry number of a link, and what its target resolves to, in order.
     targets: Vec<Vec<(u32, EntryId)>>,
-    unresolved: Vec<EntryId>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -63,9 +62,11 @@ impl LinkGroups {
                 }
                 let link = EntryId::new(layer, number);
                 let target = entry.link.as_deref().unwrap_or_default();
-                match resolve(layers, names, link, target) {
-                    Some(target) if found.join(layers, link, target) => found.targets[layer].push((link.entry, target)),
-                    _ => found.unresolved.push(link),
+                // A link that leads nowhere is in no group; `verify` tells of it.
+                if let Some(target) = resolve(layers, names, link, target)
+                    && found.join(layers, link, target)
+                {
+                    found.targets[layer].push((link.entry, target));
                 }
             }
         }
@@ -108,11 +109,6 @@ impl LinkGroups {
         let targets = self.targets.get(link.layer as usize)?;
         let at = targets.binary_search_by_key(&link.entry, |(entry, _)| *entry).ok()?;
         Some(targets[at].1)
-    }
-
-    /// Hard links whose target is not there, or is no file.
-    pub fn unresolved(&self) -> &[EntryId] {
-        &self.unresolved
     }
 }
 

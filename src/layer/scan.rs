@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::entry::{ATTRIBUTE_DIRECTORY, BLOCK, Entry, EntryKind, HEAD_LENGTH, WHITEOUT_PREFIX, stream_owner};
+use super::entry::{BLOCK, Entry, EntryKind, HEAD_LENGTH, WHITEOUT_PREFIX, stream_owner};
 use super::path::{FoldedPath, LayerPath};
 use super::pax;
 
@@ -402,16 +402,6 @@ fn wants_head(path: &str) -> bool {
     below.starts_with("FILES/WINDOWS/SYSTEM32/CONFIG/")
         || below.starts_with("FILES/EFI/MICROSOFT/BOOT/BCD")
         || folded.starts_with("HIVES/")
-}
-
-/// Whether the attributes and the kind of an entry agree on its being a directory.
-///
-/// The attribute decides for the host; without the record the typeflag does (go-winio `backuptar/tar.go`).
-pub fn is_directory_to_host(entry: &Entry) -> bool {
-    match entry.attributes {
-        Some(attributes) => attributes & ATTRIBUTE_DIRECTORY != 0,
-        None => entry.kind == EntryKind::Directory,
-    }
 }
 
 /// The header in a block, if its checksum is right.

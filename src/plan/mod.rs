@@ -15,8 +15,6 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use crate::layer::{EntryId, LayerStack};
 use crate::profile::{RuleSet, Shadowed};
 
@@ -151,11 +149,6 @@ fn finish(stack: &LayerStack, rules: &RuleSet, selection: select::Selection, act
 }
 
 impl Plan {
-    /// Whether no layer changes.
-    pub fn is_untouched(&self) -> bool {
-        self.layers.iter().all(LayerPlan::is_untouched)
-    }
-
     /// Whether data of lower layers moves into a layer.
     pub fn takes_from_below(&self, layer: usize) -> bool {
         let from_below = |action: &Action| matches!(action, Action::Promote(from) if (from.layer as usize) < layer);
@@ -165,10 +158,8 @@ impl Plan {
     /// The entries whose data other entries take over, for each layer, in order: what a rewrite has to set aside.
     pub fn sources(&self) -> Vec<Vec<u32>> {
         let mut sources: Vec<Vec<u32>> = vec![Vec::new(); self.layers.len()];
-        let mut seen: HashMap<EntryId, ()> = HashMap::new();
         for action in self.layers.iter().flat_map(|layer| &layer.actions) {
             if let Action::Promote(from) = action
-                && seen.insert(*from, ()).is_none()
                 && let Some(layer) = sources.get_mut(from.layer as usize)
             {
                 layer.push(from.entry);
@@ -176,6 +167,7 @@ impl Plan {
         }
         for layer in &mut sources {
             layer.sort_unstable();
+            layer.dedup();
         }
         sources
     }

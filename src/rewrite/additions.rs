@@ -104,16 +104,6 @@ impl Additions {
         self.items.is_empty()
     }
 
-    /// How many files are added.
-    pub fn files(&self) -> u64 {
-        self.items.values().filter(|item| item.content.is_some()).count() as u64
-    }
-
-    /// The bytes of all files that are added.
-    pub fn size(&self) -> u64 {
-        self.items.values().filter_map(|item| item.content.as_ref()).map(|(_, size)| size).sum()
-    }
-
     /// Writes the layer. `time`, in seconds since 1970, is that of every entry.
     pub fn write(&self, writer: &mut LayerWriter, time: u64) -> Result<(), AdditionError> {
         let directory = |path: &str| {

@@ -119,11 +119,6 @@ impl LayerWriter {
         }
     }
 
-    /// How many uncompressed bytes were written.
-    pub fn length(&self) -> u64 {
-        self.raw.length()
-    }
-
     /// Writes the end, and returns the index of what was written. Of its compressed bytes it knows the number only: an index
     /// that is stored must not depend on how the blob came about.
     pub fn finish(self) -> Result<(Temporary, LayerIndex), WriteError> {
