@@ -43,6 +43,12 @@ impl Printer {
 
     /// Writes the result, which ends with a newline, to standard output.
     pub fn result(&self, text: &str) -> io::Result<()> {
+        if !text.contains('\x1b') {
+            // There is no colour to take out, and looking for it takes long in a long text.
+            let mut output = io::stdout().lock();
+            output.write_all(text.as_bytes())?;
+            return output.flush();
+        }
         let mut output = anstream::stdout().lock();
         output.write_all(text.as_bytes())?;
         output.flush()

@@ -11,20 +11,26 @@ pub struct ByteSize(pub u64);
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-        let mut unit = 0;
-        let mut value = self.0 as f64;
+        // In whole numbers, because listings show hundreds of thousands of sizes.
+        let (mut unit, mut scale) = (0, 1);
         // 999.5 would be shown as 1000.
-        while value >= 999.5 && unit + 1 < UNITS.len() {
-            value /= 1000.0;
+        while unit + 1 < UNITS.len() && self.0 >= if unit == 0 { 1000 } else { scale / 2 * 1999 } {
             unit += 1;
+            scale *= 1000;
         }
-        let digits = match value {
-            _ if unit == 0 => 0,
-            value if value < 9.995 => 2,
-            value if value < 99.95 => 1,
-            _ => 0,
+        let (decimals, step) = match self.0 {
+            _ if unit == 0 => (0, 1),
+            bytes if bytes < scale / 1000 * 9_995 => (2, scale / 100),
+            bytes if bytes / 10 < scale / 1000 * 9_995 => (1, scale / 10),
+            _ => (0, scale),
         };
-        f.pad(&format!("{value:.digits$} {}", UNITS[unit]))
+        let rounded = self.0 / step + u64::from(self.0 % step >= step.div_ceil(2));
+        let unit = UNITS[unit];
+        match decimals {
+            0 => f.pad(&format!("{rounded} {unit}")),
+            1 => f.pad(&format!("{}.{} {unit}", rounded / 10, rounded % 10)),
+            _ => f.pad(&format!("{}.{:02} {unit}", rounded / 100, rounded % 100)),
+        }
     }
 }
 
@@ -49,6 +55,10 @@ mod tests {
             (1000, "1.00 kB"),
             (9_994, "9.99 kB"),
             (9_995, "10.0 kB"),
+            (1_004, "1.00 kB"),
+            (1_005, "1.01 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
             (999_499, "999 kB"),
             (999_500, "1.00 MB"),
             (1_749_538_666, "1.75 GB"),

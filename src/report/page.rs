@@ -1,5 +1,6 @@
 //! What a report says, apart from how it is written down: the same page becomes text for a terminal and Markdown.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use anstyle::{Effects, Style};
@@ -130,12 +131,16 @@ impl Page {
 }
 
 /// Text with its control characters as escapes, so that a name from an image cannot steer a terminal.
-pub(super) fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    // Almost every text is like that; a search that ends early is slower.
+    if text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
     }
-    shown
+    Cow::Owned(shown)
 }
 
 /// Text that means nothing but itself in Markdown.

@@ -47,7 +47,7 @@ impl VerifyReport {
 impl Report for VerifyReport {
     fn to_text(&self) -> String {
         let lines = self.findings.iter().map(line).chain([self.verdict()]);
-        lines.map(|line| visible(&line) + "\n").collect()
+        lines.map(|line| visible(&line).into_owned() + "\n").collect()
     }
 
     fn to_markdown(&self) -> String {
