@@ -17,7 +17,6 @@ use crate::image::{Descriptor, Digest};
 use crate::layer::index::VERSION;
 use crate::layer::{LayerIndex, LayerStack};
 use crate::progress::{Progress, Stage};
-use crate::store::Store;
 use crate::transport::{Image, LocalBlob, Reference, Source};
 
 /// How many layers are brought at once.
@@ -80,7 +79,8 @@ impl BaseImage<'_> {
         let descriptor = &self.image.manifest.layers[layer];
         let expected = self.image.config.diff_ids[layer];
         let store = &self.surroundings.store;
-        let index = match read_stored(store, &descriptor.digest)? {
+        let stored = store.read_index(VERSION, &descriptor.digest)?;
+        let index = match decode(stored, descriptor.digest).await? {
             Some(index) => index,
             None => {
                 let _permit = permits.acquire().await?;
@@ -105,9 +105,10 @@ impl BaseImage<'_> {
     }
 }
 
-fn read_stored(store: &Store, digest: &Digest) -> Result<Option<LayerIndex>> {
-    let stored = store.read_index(VERSION, digest)?;
-    Ok(stored.and_then(|bytes| LayerIndex::decode(&bytes, digest)))
+/// Decodes a stored index on a thread of its own, so that those of several layers are decoded side by side.
+async fn decode(stored: Option<Vec<u8>>, digest: Digest) -> Result<Option<LayerIndex>> {
+    let Some(bytes) = stored else { return Ok(None) };
+    Ok(tokio::task::spawn_blocking(move || LayerIndex::decode(&bytes, &digest)).await?)
 }
 
 /// Reads a blob once, and checks that it is the one of the descriptor.

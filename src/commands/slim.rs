@@ -234,7 +234,7 @@ pub(super) fn verify_image(
     manifest: &Manifest,
     index_entry: Option<&crate::image::IndexEntry>,
 ) -> Vec<Finding> {
-    verify(&Subject { layers: &stack.indexes(), image: ImageFacts::of(config, manifest, index_entry) })
+    verify(&Subject { stack, image: ImageFacts::of(config, manifest, index_entry) })
 }
 
 fn errors_in(findings: Vec<Finding>) -> Vec<Finding> {

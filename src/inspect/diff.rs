@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{By, GroupKey, Grouping, SizeModel, Sizes};
-use crate::layer::{EntryId, EntryKind, FoldedPath};
+use crate::layer::{EntryId, EntryKind};
 
 /// The differences of two images.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,12 +54,8 @@ struct View<'a> {
 impl Diff {
     /// Compares two images.
     pub fn new(before: &SizeModel<'_>, after: &SizeModel<'_>) -> Diff {
-        let names = |model: &SizeModel<'_>| -> BTreeSet<FoldedPath> {
-            let seen = model.stack().names().iter().filter(|(_, ids)| visible(model, ids).next().is_some());
-            seen.map(|(path, _)| path.clone()).collect()
-        };
-        let (old, new) = (names(before), names(after));
-        let mut changes: Vec<Change> = old.union(&new).filter_map(|path| change(before, after, path)).collect();
+        let all: BTreeSet<&str> = seen(before).chain(seen(after)).collect();
+        let mut changes: Vec<Change> = all.into_iter().filter_map(|path| change(before, after, path)).collect();
         changes.sort_by_key(|change| Reverse(change.bytes()));
         Diff { changes, components: components(before, after), totals: (before.totals(), after.totals()) }
     }
@@ -84,7 +80,14 @@ fn visible<'m>(model: &'m SizeModel<'_>, ids: &'m [EntryId]) -> impl DoubleEnded
     ids.iter().copied().filter(|&id| model.shadows().hidden_by(id).is_none())
 }
 
-fn change(before: &SizeModel<'_>, after: &SizeModel<'_>, path: &FoldedPath) -> Option<Change> {
+/// The folded names that containers see.
+fn seen<'m>(model: &'m SizeModel<'_>) -> impl Iterator<Item = &'m str> {
+    let names = model.stack().names();
+    let seen = names.all().filter(|&name| visible(model, names.entries(name)).next().is_some());
+    seen.map(|name| names.text(name))
+}
+
+fn change(before: &SizeModel<'_>, after: &SizeModel<'_>, path: &str) -> Option<Change> {
     let (old, new) = (view(before, path), view(after, path));
     if old.as_ref().map(|(_, view)| view) == new.as_ref().map(|(_, view)| view) {
         return None;
@@ -105,8 +108,8 @@ fn change(before: &SizeModel<'_>, after: &SizeModel<'_>, path: &FoldedPath) -> O
 }
 
 /// What containers see under a name, and the entry that says it last.
-fn view<'m>(model: &'m SizeModel<'_>, path: &FoldedPath) -> Option<(EntryId, View<'m>)> {
-    let ids = model.stack().names().get(path.as_str());
+fn view<'m>(model: &'m SizeModel<'_>, path: &str) -> Option<(EntryId, View<'m>)> {
+    let ids = model.stack().names().get(path);
     let top = visible(model, ids).next_back()?;
     let entry = model.stack().entry(top);
     let is_directory = entry.kind == EntryKind::Directory;

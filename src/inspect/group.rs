@@ -73,7 +73,9 @@ impl SizeModel<'_> {
     ///
     /// The groups add up to the sizes of the image, or of the layer that was asked for.
     pub fn groups(&self, grouping: Grouping) -> Vec<Group> {
+        let names = self.stack().names();
         let mut groups = Groups::default();
+        let mut folded = String::new();
         for (id, _, size) in self.entries() {
             if grouping.layer.is_some_and(|layer| layer != id.layer) {
                 continue;
@@ -84,20 +86,19 @@ impl SizeModel<'_> {
                 By::Layer => groups.numbered(id.layer as usize, || GroupKey::Layer(id.layer)),
                 By::Component => groups.numbered(size.component.number(), || GroupKey::Component(size.component)),
                 By::Directory { depth } => {
-                    FoldedPath::fold_into(entry.path.as_str(), &mut groups.folded);
-                    let end = directory_end(&groups.folded, entry.kind == EntryKind::Directory, depth);
-                    let components = if end == 0 { 0 } else { groups.folded[..end].split('/').count() };
-                    groups.named(end, || GroupKey::Directory { entry: owner, components })
+                    let name = names.text(names.of(owner));
+                    let name = &name[..directory_end(name, entry.kind == EntryKind::Directory, depth)];
+                    let components = || if name.is_empty() { 0 } else { name.split('/').count() };
+                    groups.named(name, || GroupKey::Directory { entry: owner, components: components() })
                 }
                 By::Extension => {
-                    extension_into(entry, &mut groups.folded);
-                    groups.named(groups.folded.len(), || GroupKey::Extension(owner))
+                    extension_into(entry, &mut folded);
+                    groups.named(&folded, || GroupKey::Extension(owner))
                 }
                 By::File => {
-                    FoldedPath::fold_into(entry.path.as_str(), &mut groups.folded);
                     // A whiteout, which is no name of a file, stands for itself.
-                    let names = if entry.is_name() { self.stack().names().get(&groups.folded) } else { &[] };
-                    let first = names.first().copied().unwrap_or(owner);
+                    let all = if entry.is_name() { names.entries(names.of(owner)) } else { &[] };
+                    let first = all.first().copied().unwrap_or(owner);
                     let first = if grouping.layer.is_some() { owner } else { first };
                     groups.of_file(self, first)
                 }
@@ -176,8 +177,6 @@ struct Groups {
     by_number: Vec<Option<usize>>,
     by_name: NameMap<Box<str>, usize>,
     by_file: Vec<Vec<u32>>,
-    /// The name to look up.
-    folded: String,
     /// The name that was looked up last, and where that led: entries of one directory come together.
     last: Option<(String, usize)>,
 }
@@ -202,17 +201,14 @@ impl Groups {
         }
     }
 
-    /// The group with the name that the first `end` bytes of [`Groups::folded`] are.
-    fn named(&mut self, end: usize, key: impl FnOnce() -> GroupKey) -> usize {
-        let name = &self.folded[..end];
+    fn named(&mut self, name: &str, key: impl FnOnce() -> GroupKey) -> usize {
         if let Some((last, place)) = &self.last
             && last == name
         {
             return *place;
         }
-        let name = name.to_owned();
-        let place = self.named_as(&name, key);
-        self.last = Some((name, place));
+        let place = self.named_as(name, key);
+        self.last = Some((name.to_owned(), place));
         place
     }
 

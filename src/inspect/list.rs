@@ -1,7 +1,7 @@
 //! The entries of an image one by one, as a listing shows them.
 
 use super::{EntrySize, SizeModel};
-use crate::layer::{Entry, EntryId, EntryKind, FoldedPath};
+use crate::layer::{Entry, EntryId, EntryKind, NameId};
 
 /// An entry of a listing.
 #[derive(Debug, Clone, Copy)]
@@ -27,30 +27,18 @@ impl SizeModel<'_> {
     ///
     /// A stream comes behind its file and is asked for by that one's name; a whiteout is asked for by what it deletes.
     pub fn list(&self, mut wanted: impl FnMut(&str) -> bool) -> Vec<Listed<'_>> {
-        let mut path = String::new();
-        let mut directory = String::new();
-        let mut directory_wanted = false;
-        let mut all: Vec<(Box<str>, EntryId)> = Vec::new();
-        for (id, entry, size) in self.entries() {
-            match entry.whiteout_target() {
-                Some(target) => FoldedPath::fold_into(&target, &mut path),
-                None => {
-                    let owner = self.stack().entry(EntryId { entry: size.owner, ..id });
-                    FoldedPath::fold_into(owner.path.as_str(), &mut path);
-                }
-            }
-            let parent = path.rfind('/').map_or("", |end| &path[..end]);
-            if parent != directory {
-                directory.clear();
-                directory.push_str(parent);
-                let mut above = path.rmatch_indices('/').map(|(end, _)| &path[..end]);
-                directory_wanted = above.any(&mut wanted);
-            }
-            if directory_wanted || wanted(&path) {
-                all.push((path.as_str().into(), id));
-            }
+        let names = self.stack().names();
+        let mut is_wanted: Vec<bool> = Vec::with_capacity(names.count());
+        for name in names.all() {
+            let directory_is = names.parent(name).is_some_and(|directory| is_wanted[directory.place()]);
+            is_wanted.push(directory_is || wanted(names.text(name)));
         }
-        all.sort_unstable();
+        let named = self.entries().map(|(id, _, size)| (names.of(EntryId { entry: size.owner, ..id }), id));
+        let mut all: Vec<(NameId, EntryId)> = named.filter(|(name, _)| is_wanted[name.place()]).collect();
+        all.sort_by(|(one, first), (other, second)| match one == other {
+            true => first.cmp(second),
+            false => names.text(*one).cmp(names.text(*other)),
+        });
         all.into_iter().map(|(_, id)| self.listed(id)).collect()
     }
 

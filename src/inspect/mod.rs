@@ -136,7 +136,10 @@ impl<'a> SizeModel<'a> {
                 let owner: Option<usize> = if entry.kind == EntryKind::Stream { file } else { None };
                 let component = match owner {
                     Some(owner) => of_layer[owner].component,
-                    None => classifier.classify(entry.path.as_str(), entry.kind == EntryKind::Directory),
+                    None => {
+                        let name = stack.names().text(stack.names().of(EntryId::new(number, at)));
+                        classifier.classify(entry.path.as_str(), name, entry.kind == EntryKind::Directory)
+                    }
                 };
                 of_layer.push(EntrySize {
                     component,

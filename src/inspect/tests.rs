@@ -193,7 +193,7 @@ fn the_profile_named_for_a_component_removes_files_of_it() {
         let example = examples.iter().find(|(name, _)| *name == component.name).map(|(_, example)| *example);
         assert_eq!(example.is_some(), component.removed_by.is_some(), "{}", component.name);
         let (Some(example), Some(profile)) = (example, component.removed_by) else { continue };
-        let id = classifier.classify(example, false);
+        let id = classifier.classify(example, LayerPath::new(example).fold().as_str(), false);
         assert_eq!(classifier.name(id), component.name);
         let rules = crate::profile::load(&[profile]).unwrap();
         let folded = LayerPath::new(example).fold();

@@ -7,8 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::stack::Names;
-use super::{EntryKind, FoldedPath, LayerIndex};
+use super::{EntryKind, FoldedPath, LayerIndex, Names};
 
 /// One entry of an image: the number of its layer, from the base upward, and its number in that layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

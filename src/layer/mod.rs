@@ -1,13 +1,13 @@
 //! A Windows layer: names, tar entries, hard links and the layer index.
 //!
-//! [`read`] decompresses a blob, [`scan`] finds the entries in what comes, [`index`] keeps what was found, [`stack`] and
-//! [`links`] look at the layers of an image together, and [`shadow`] tells
-//! what of them is hidden.
+//! [`read`] decompresses a blob, [`scan`] finds the entries in what comes, [`index`] keeps what was found, [`stack`],
+//! [`names`] and [`links`] look at the layers of an image together, and [`shadow`] tells what of them is hidden.
 
 pub mod entry;
 pub mod header;
 pub mod index;
 pub mod links;
+pub mod names;
 pub mod path;
 pub mod pax;
 pub mod read;
@@ -18,6 +18,7 @@ pub mod stack;
 pub use entry::{Entry, EntryKind};
 pub use index::LayerIndex;
 pub use links::{EntryId, LinkGroups};
+pub use names::{NameId, Names};
 pub use path::{FoldedPath, LayerPath, Tree};
 pub use shadow::Shadows;
 pub use stack::LayerStack;

@@ -38,6 +38,15 @@ pub enum Tree {
     Other,
 }
 
+impl Tree {
+    /// The tree that a name lies in. The first component must be spelled exactly, as hosts compare it.
+    pub fn of(name: &str) -> Tree {
+        let known = [("Files", Tree::Files), ("UtilityVM", Tree::UtilityVm), ("Hives", Tree::Hives)];
+        let is_in = |root: &str| name.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        known.into_iter().find(|(root, _)| is_in(root)).map_or(Tree::Other, |(_, tree)| tree)
+    }
+}
+
 impl LayerPath {
     /// Takes a name over as it is.
     pub fn new(name: impl Into<Box<str>>) -> LayerPath {
@@ -68,12 +77,7 @@ impl LayerPath {
 
     /// The tree that the name lies in. The first component must be spelled exactly, as hosts compare it.
     pub fn tree(&self) -> Tree {
-        match self.0.split('/').next() {
-            Some("Files") => Tree::Files,
-            Some("UtilityVM") => Tree::UtilityVm,
-            Some("Hives") => Tree::Hives,
-            _ => Tree::Other,
-        }
+        Tree::of(&self.0)
     }
 
     /// The name as people write it on Windows: `Windows\System32\ntdll.dll`, or `UtilityVM:\Windows\…`.
@@ -125,8 +129,9 @@ impl FoldedPath {
         }
         let name = name.trim_end_matches(['/', '\\']);
         folded.clear();
-        if name.is_ascii() && !name.contains('\\') {
-            // Almost every name is like that, and an image has a hundred thousand of them.
+        // Almost every name is like that, and an image has a hundred thousand of them: a search that ends early is slower.
+        let has_backslash = name.bytes().fold(false, |has, byte| has | (byte == b'\\'));
+        if name.is_ascii() && !has_backslash {
             folded.push_str(name);
             folded.make_ascii_uppercase();
             return;

@@ -1,7 +1,7 @@
 //! Which names of lower layers no container sees, and which layer above hides them.
 
 use super::path::NameMap;
-use super::{EntryId, EntryKind, FoldedPath, LayerStack};
+use super::{EntryId, EntryKind, LayerStack, NameId, Names};
 
 /// For every entry of an image: the layer that hides it.
 ///
@@ -28,10 +28,12 @@ impl Shadows {
             return shadows;
         }
         let mut graves = Graves::of_whiteouts(stack);
-        for (path, entries) in stack.names().iter() {
-            if entries.len() > 1 && in_file_tree(path.as_str()) {
+        let names = stack.names();
+        for name in names.all() {
+            let entries = names.entries(name);
+            if entries.len() > 1 && in_file_tree(names.text(name)) {
                 shadows.hide_replaced(stack, entries);
-                graves.add_replaced_directory(stack, path, entries);
+                graves.add_replaced_directory(stack, name, entries);
             }
         }
         shadows.hide_at_graves(stack, &graves);
@@ -62,9 +64,9 @@ impl Shadows {
 
     /// Hides the names that whiteouts delete and files in the place of directories replace.
     fn hide_at_graves(&mut self, stack: &LayerStack, graves: &Graves) {
-        for path in graves.0.keys() {
-            for &id in stack.names().get(path.as_str()) {
-                if let Some(by) = graves.at(path.as_str(), id.layer) {
+        for &name in graves.0.keys() {
+            for &id in stack.names().entries(name) {
+                if let Some(by) = graves.at(name, id.layer) {
                     self.hide(id, by);
                 }
             }
@@ -75,9 +77,8 @@ impl Shadows {
     fn hide_below(&mut self, stack: &LayerStack, graves: &Graves) {
         for (number, layer) in stack.layers().iter().enumerate() {
             let number = number as u32;
-            let mut folded = String::new();
             // Entries of one directory come together, so that most of them ask for the same one.
-            let mut parent = String::new();
+            let mut parent = None;
             let mut parent_by = None;
             let mut owner_by = None;
             for (at, entry) in layer.entries.iter().enumerate() {
@@ -89,12 +90,10 @@ impl Shadows {
                     continue;
                 }
                 if entry.is_name() && !graves.is_empty() {
-                    FoldedPath::fold_into(entry.path.as_str(), &mut folded);
-                    let directory = folded.rfind('/').map_or("", |end| &folded[..end]);
+                    let directory = stack.names().parent(stack.names().of(id));
                     if directory != parent {
-                        parent.clear();
-                        parent.push_str(directory);
-                        parent_by = graves.above(&parent, number);
+                        parent = directory;
+                        parent_by = directory.and_then(|directory| graves.above(stack.names(), directory, number));
                     }
                     if let Some(by) = parent_by {
                         self.hide(id, by);
@@ -106,16 +105,17 @@ impl Shadows {
     }
 }
 
-/// Paths below which nothing of the layers under them is seen, each with the layers that say so, the lowest first.
-struct Graves(NameMap<FoldedPath, Vec<u32>>);
+/// Names below which nothing of the layers under them is seen, each with the layers that say so, the lowest first.
+struct Graves(NameMap<NameId, Vec<u32>>);
 
 impl Graves {
     fn of_whiteouts(stack: &LayerStack) -> Graves {
-        let mut graves: NameMap<FoldedPath, Vec<u32>> = NameMap::default();
+        let mut graves: NameMap<NameId, Vec<u32>> = NameMap::default();
         for (number, layer) in stack.layers().iter().enumerate() {
-            for target in layer.entries.iter().filter_map(|entry| entry.whiteout_target()) {
-                let target = FoldedPath::new(&target);
-                if in_file_tree(target.as_str()) {
+            let whiteouts = layer.entries.iter().enumerate().filter(|(_, entry)| entry.whiteout_target().is_some());
+            for (at, _) in whiteouts {
+                let target = stack.names().of(EntryId::new(number, at));
+                if in_file_tree(stack.names().text(target)) {
                     graves.entry(target).or_default().push(number as u32);
                 }
             }
@@ -124,12 +124,12 @@ impl Graves {
     }
 
     /// Notes the layers that have something else in the place of a directory.
-    fn add_replaced_directory(&mut self, stack: &LayerStack, path: &FoldedPath, entries: &[EntryId]) {
+    fn add_replaced_directory(&mut self, stack: &LayerStack, name: NameId, entries: &[EntryId]) {
         let Some(lowest) = entries.iter().find(|&&id| is_directory(stack, id)) else { return };
         let others = entries.iter().filter(|above| above.layer > lowest.layer && !is_directory(stack, **above));
         let layers: Vec<u32> = others.map(|above| above.layer).collect();
         if !layers.is_empty() {
-            let graves = self.0.entry(path.clone()).or_default();
+            let graves = self.0.entry(name).or_default();
             graves.extend(layers);
             graves.sort_unstable();
         }
@@ -139,15 +139,15 @@ impl Graves {
         self.0.is_empty()
     }
 
-    /// The lowest layer above this one that buries a path.
-    fn at(&self, path: &str, layer: u32) -> Option<u32> {
-        self.0.get(path)?.iter().copied().find(|&above| above > layer)
+    /// The lowest layer above this one that buries a name.
+    fn at(&self, name: NameId, layer: u32) -> Option<u32> {
+        self.0.get(&name)?.iter().copied().find(|&above| above > layer)
     }
 
     /// The lowest layer above this one that buries a directory or one that it is in.
-    fn above(&self, directory: &str, layer: u32) -> Option<u32> {
-        let higher = directory.rmatch_indices('/').map(|(end, _)| &directory[..end]);
-        std::iter::once(directory).chain(higher).filter_map(|path| self.at(path, layer)).min()
+    fn above(&self, names: &Names, directory: NameId, layer: u32) -> Option<u32> {
+        let all = std::iter::once(directory).chain(names.ancestors(directory));
+        all.filter_map(|name| self.at(name, layer)).min()
     }
 }
 

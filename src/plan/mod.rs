@@ -133,7 +133,7 @@ pub fn plan(stack: &LayerStack, rules: &RuleSet, limits: &[LayerLimit]) -> Resul
         // What a layer may not take over has to stay where it is; that may change anything else. Each round pins a name that
         // was to go, so there are not more rounds than names.
         for (target, layer) in refused {
-            pinned.pin(stack.entry(target).path.fold(), layer);
+            pinned.pin(stack.names().of(target), layer);
         }
     }
 }

@@ -3,8 +3,8 @@
 use super::select::Selection;
 use super::shadow::Droppable;
 use super::{Action, Cause, LayerLimit};
-use crate::layer::path::NameMap;
-use crate::layer::{EntryId, EntryKind, FoldedPath, LayerStack};
+use crate::layer::entry::stream_owner;
+use crate::layer::{EntryId, EntryKind, LayerStack, NameId};
 
 /// Decides for every entry whether it goes.
 ///
@@ -19,37 +19,38 @@ pub(super) fn decide(
     let mut removal = Removal {
         stack,
         actions: stack.layers().iter().map(|layer| vec![Action::Keep; layer.entries.len()]).collect(),
-        occupied: NameMap::default(),
+        occupied: vec![0; stack.names().count()],
     };
-    let cause_of = |path: &FoldedPath, id: EntryId| match selection.removed.get(path) {
-        Some(&rule) => Some(Cause::Rule(rule)),
+    let names = stack.names();
+    let cause_of = |name: NameId, id: EntryId| match selection.rule_for(name) {
+        Some(rule) => Some(Cause::Rule(rule)),
         None if shadows[id.layer as usize][id.entry as usize] => Some(Cause::Shadowed),
         None => None,
     };
-    for (path, entries) in stack.names().sorted() {
-        for &id in entries {
+    for name in names.all() {
+        for &id in names.entries(name) {
             let is_directory = stack.entry(id).kind == EntryKind::Directory;
-            match cause_of(path, id) {
+            match cause_of(name, id) {
                 Some(cause) if !is_directory => removal.set(id, Action::Remove(cause)),
                 // Whether a directory can go is known when all it may hold is settled.
                 Some(_) => {}
-                None => removal.occupy_above(path.as_str(), id.layer),
+                None => removal.occupy_above(name, id.layer),
             }
         }
     }
     removal.settle_whiteouts(selection, &cause_of, limits);
-    for (path, entries) in stack.names().sorted().rev() {
-        for &id in entries {
+    for name in names.all().rev() {
+        for &id in names.entries(name) {
             if stack.entry(id).kind != EntryKind::Directory {
                 continue;
             }
-            let layers = removal.occupied.get(path.as_str()).copied().unwrap_or(0);
-            match cause_of(path, id) {
+            let layers = removal.occupied[name.place()];
+            match cause_of(name, id) {
                 Some(cause @ Cause::Rule(_)) if layers == 0 => removal.set(id, Action::Remove(cause)),
                 Some(Cause::Shadowed) if layers & (1 << id.layer) == 0 => {
                     removal.set(id, Action::Remove(Cause::Shadowed))
                 }
-                Some(_) => removal.occupy_above(path.as_str(), id.layer),
+                Some(_) => removal.occupy_above(name, id.layer),
                 None => {}
             }
         }
@@ -61,8 +62,8 @@ pub(super) fn decide(
 struct Removal<'a> {
     stack: &'a LayerStack,
     actions: Vec<Vec<Action>>,
-    /// For each directory below which something stays: the layers in which it does, as bits.
-    occupied: NameMap<Box<str>, u128>,
+    /// For each name, the layers in which something below it stays, as bits.
+    occupied: Vec<u128>,
 }
 
 impl Removal<'_> {
@@ -74,17 +75,15 @@ impl Removal<'_> {
         matches!(self.actions[id.layer as usize][id.entry as usize], Action::Remove(_))
     }
 
-    /// Notes that something at this path stays, for all directories above it.
-    fn occupy_above(&mut self, path: &str, layer: u32) {
+    /// Notes that something with this name stays, for all directories above it.
+    fn occupy_above(&mut self, name: NameId, layer: u32) {
         let bit = 1_u128 << layer;
-        let mut path = path;
-        while let Some(end) = path.rfind('/') {
-            path = &path[..end];
-            match self.occupied.get_mut(path) {
-                Some(layers) if *layers & bit != 0 => return,
-                Some(layers) => *layers |= bit,
-                None => drop(self.occupied.insert(path.into(), bit)),
+        for directory in self.stack.names().ancestors(name) {
+            let layers = &mut self.occupied[directory.place()];
+            if *layers & bit != 0 {
+                return;
             }
+            *layers |= bit;
         }
     }
 
@@ -93,24 +92,26 @@ impl Removal<'_> {
     fn settle_whiteouts(
         &mut self,
         selection: &Selection,
-        cause_of: &dyn Fn(&FoldedPath, EntryId) -> Option<Cause>,
+        cause_of: &dyn Fn(NameId, EntryId) -> Option<Cause>,
         limits: &[LayerLimit],
     ) {
         for (number, layer) in self.stack.layers().iter().enumerate() {
             for (at, entry) in layer.entries.iter().enumerate() {
-                let Some(target) = entry.whiteout_target().map(|target| FoldedPath::new(&target)) else { continue };
-                let below = self.stack.names().get(target.as_str()).iter().filter(|id| (id.layer as usize) < number);
+                if entry.whiteout_target().is_none() {
+                    continue;
+                }
+                let target = self.stack.names().of(EntryId::new(number, at));
+                let below = self.stack.names().entries(target).iter().filter(|id| (id.layer as usize) < number);
                 let mut had_any = false;
-                let mut stays_below =
-                    self.occupied.get(target.as_str()).is_some_and(|layers| layers & ((1 << number) - 1) != 0);
+                let mut stays_below = self.occupied[target.place()] & ((1 << number) - 1) != 0;
                 for &id in below {
                     had_any = true;
                     stays_below |= match self.stack.entry(id).kind {
-                        EntryKind::Directory => cause_of(&target, id).is_none(),
+                        EntryKind::Directory => cause_of(target, id).is_none(),
                         _ => !self.goes(id),
                     };
                 }
-                let rule = selection.removed.get(&target).copied();
+                let rule = selection.rule_for(target);
                 let cause = match rule {
                     _ if stays_below || limits[number] == LayerLimit::Untouched => None,
                     Some(rule) => Some(Cause::Rule(rule)),
@@ -118,7 +119,8 @@ impl Removal<'_> {
                 };
                 match cause {
                     Some(cause) => self.actions[number][at] = Action::Remove(cause),
-                    None => self.occupy_above(entry.path.fold().as_str(), number as u32),
+                    // What it deletes lies in the directory that it lies in itself.
+                    None => self.occupy_above(target, number as u32),
                 }
             }
         }
@@ -129,13 +131,14 @@ impl Removal<'_> {
         for (number, layer) in self.stack.layers().iter().enumerate() {
             let mut owner = None;
             for (at, entry) in layer.entries.iter().enumerate() {
-                let Some(name) = entry.stream_owner() else {
-                    owner = Some(at);
+                if entry.kind != EntryKind::Stream {
+                    owner = entry.is_name().then_some(at);
                     continue;
-                };
+                }
+                let text = |at| self.stack.names().text(self.stack.names().of(EntryId::new(number, at)));
                 if let Some(owner) = owner
                     && let action @ Action::Remove(_) = self.actions[number][owner]
-                    && layer.entries[owner].path.fold() == FoldedPath::new(name)
+                    && stream_owner(text(at)) == Some(text(owner))
                 {
                     self.actions[number][at] = action;
                 }

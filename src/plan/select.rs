@@ -1,13 +1,12 @@
 //! Which names the rules remove, and which stay all the same.
 
 use std::collections::{BTreeSet, HashSet};
-use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::{LayerLimit, PlanError};
 use crate::layer::path::NameMap;
-use crate::layer::{EntryKind, FoldedPath, LayerStack, Tree};
+use crate::layer::{EntryId, EntryKind, LayerStack, NameId, Names, Tree};
 use crate::profile::{PatternSet, RuleSet};
 use crate::windows::protected;
 
@@ -48,7 +47,7 @@ pub enum KeepReason {
 /// Names that have to stay for the sake of a layer, with the number of that layer.
 #[derive(Debug, Default)]
 pub(super) struct Pinned {
-    names: NameMap<FoldedPath, usize>,
+    names: NameMap<NameId, usize>,
     /// Layers that stay as they are.
     untouched: HashSet<usize>,
 }
@@ -63,27 +62,25 @@ impl Pinned {
             }
             pinned.untouched.insert(number);
             for (at, entry) in layer.entries.iter().enumerate() {
-                pinned.pin(entry.path.fold(), number);
-                if let Some(target) = stack.links().target(crate::layer::EntryId::new(number, at)) {
-                    pinned.pin(stack.entry(target).path.fold(), number);
+                let id = EntryId::new(number, at);
+                // What a whiteout deletes may go without it, but the utility VM's fail the import when it is not there.
+                if entry.whiteout_target().is_none() || entry.path.tree() == Tree::UtilityVm {
+                    pinned.pin(stack.names().of(id), number);
                 }
-                // The utility VM's whiteouts fail the import when their target is not there.
-                if let Some(target) = entry.whiteout_target()
-                    && entry.path.tree() == Tree::UtilityVm
-                {
-                    pinned.pin(FoldedPath::new(&target), number);
+                if let Some(target) = stack.links().target(id) {
+                    pinned.pin(stack.names().of(target), number);
                 }
             }
         }
         pinned
     }
 
-    pub(super) fn pin(&mut self, name: FoldedPath, layer: usize) {
+    pub(super) fn pin(&mut self, name: NameId, layer: usize) {
         self.names.entry(name).or_insert(layer);
     }
 
-    pub(super) fn layer_for(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
+    pub(super) fn layer_for(&self, name: NameId) -> Option<usize> {
+        self.names.get(&name).copied()
     }
 
     pub(super) fn is_untouched(&self, layer: usize) -> bool {
@@ -136,11 +133,11 @@ struct Verdict {
 }
 
 /// The names that go, and what people want to know about the selection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Selection {
-    /// Folded names that the rules remove, with the first rule that does. Directories are among them even if something
-    /// below them stays; so are names that only a whiteout has.
-    pub(super) removed: NameMap<FoldedPath, u16>,
+    /// For each name, the first rule that removes it. Directories are removed even if something below them stays; so are
+    /// names that only a whiteout has.
+    removed: Vec<Option<u16>>,
     pub(super) kept: Vec<Kept>,
     pub(super) warnings: Vec<String>,
     /// For each rule, the texts of its patterns that match nothing.
@@ -150,6 +147,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    /// The first rule that removes a name.
+    pub(super) fn rule_for(&self, name: NameId) -> Option<u16> {
+        self.removed[name.place()]
+    }
+
     /// The required rules that matched nothing, with their patterns.
     pub(super) fn required_without_match(&self, rules: &RuleSet) -> Vec<String> {
         let matches = self.matched.iter().zip(&self.without_match);
@@ -162,33 +164,34 @@ impl Selection {
 
 /// Looks at every name of the image.
 pub(super) fn select(stack: &LayerStack, rules: &RuleSet, matcher: &Matcher, pinned: &Pinned) -> Selection {
-    let mut names = Verdicts::new(matcher);
-    let mut selection = Selection::default();
-    let whole_vm = whole_utility_vm(stack, rules, &mut names, pinned, &mut selection);
-    for (path, entries) in stack.names().sorted() {
-        let verdict = names.verdict(path.as_str());
+    let names = stack.names();
+    let verdicts = Verdicts::find(matcher, names);
+    let mut selection = Selection {
+        removed: vec![None; names.count()],
+        kept: Vec::new(),
+        warnings: Vec::new(),
+        without_match: Vec::new(),
+        matched: Vec::new(),
+    };
+    let whole_vm = whole_utility_vm(stack, rules, &verdicts, pinned, &mut selection);
+    for name in names.all() {
+        let verdict = verdicts.of(name);
         let Some(rule) = verdict.rule else { continue };
-        let in_vm = is_in_utility_vm(path.as_str());
-        let reason = if in_vm && let Some(whole) = whole_vm {
-            match whole {
-                WholeVm::Goes(rule) => {
-                    selection.removed.insert(path.clone(), rule);
-                    continue;
-                }
-                WholeVm::Stays => None,
+        let text = names.text(name);
+        let whole_vm = whole_vm.filter(|_| is_in_utility_vm(text));
+        let reason = match whole_vm {
+            Some(WholeVm::Goes(rule)) => {
+                selection.removed[name.place()] = Some(rule);
+                continue;
             }
-        } else if let Some(layer) = pinned.layer_for(path.as_str()) {
-            Some(KeepReason::Growth { layer })
-        } else if let Some(why) = protected::protected(path.as_str()) {
-            Some(KeepReason::Protected { why })
-        } else {
-            verdict.keep.map(|keep| KeepReason::KeepRule { profile: rules.keeps[usize::from(keep)].profile.clone() })
+            Some(WholeVm::Stays) => continue,
+            None => why_it_stays(rules, verdict, pinned, name, text),
         };
         match reason {
-            None if in_vm && matches!(whole_vm, Some(WholeVm::Stays)) => {}
-            None => drop(selection.removed.insert(path.clone(), rule)),
+            None => selection.removed[name.place()] = Some(rule),
             Some(reason) => {
-                let entry = stack.entry(entries[entries.len() - 1]);
+                let Some(&last) = names.entries(name).last() else { continue };
+                let entry = stack.entry(last);
                 // A directory stays with what is in it; only that is worth telling.
                 if entry.kind != EntryKind::Directory {
                     selection.kept.push(Kept { path: entry.path.to_windows(), rule, reason });
@@ -196,31 +199,30 @@ pub(super) fn select(stack: &LayerStack, rules: &RuleSet, matcher: &Matcher, pin
             }
         }
     }
-    for layer in stack.layers() {
-        for target in layer.entries.iter().filter_map(|entry| entry.whiteout_target()) {
-            let target = FoldedPath::new(&target);
-            let verdict = names.verdict(target.as_str());
-            let stays = verdict.keep.is_some()
-                || protected::protected(target.as_str()).is_some()
-                || pinned.layer_for(target.as_str()).is_some();
-            match (whole_vm.filter(|_| is_in_utility_vm(target.as_str())), verdict.rule) {
-                (Some(WholeVm::Goes(rule)), _) => drop(selection.removed.insert(target, rule)),
-                (None, Some(rule)) if !stays => drop(selection.removed.entry(target).or_insert(rule)),
-                _ => {}
-            }
-        }
-    }
-    names.report(rules, &mut selection);
+    selection.kept.sort_by(|one, other| one.path.cmp(&other.path));
+    verdicts.report(rules, &mut selection);
     if whole_vm.is_none() {
-        warn_of_partial_utility_vm(rules, &mut selection);
+        warn_of_partial_utility_vm(names, rules, &mut selection);
     }
     selection
 }
 
+/// Why a name stays that a rule would remove.
+fn why_it_stays(rules: &RuleSet, verdict: Verdict, pinned: &Pinned, name: NameId, text: &str) -> Option<KeepReason> {
+    if let Some(layer) = pinned.layer_for(name) {
+        return Some(KeepReason::Growth { layer });
+    }
+    if let Some(why) = protected::protected(text) {
+        return Some(KeepReason::Protected { why });
+    }
+    let rule = &rules.keeps[usize::from(verdict.keep?)];
+    Some(KeepReason::KeepRule { profile: rule.profile.clone() })
+}
+
 /// A rule that takes files out of the UtilityVM takes the risk that it does not start; people should know.
-fn warn_of_partial_utility_vm(rules: &RuleSet, selection: &mut Selection) {
-    let in_vm = selection.removed.iter().filter(|(path, _)| is_in_utility_vm(path.as_str()));
-    let numbers: BTreeSet<u16> = in_vm.map(|(_, &rule)| rule).collect();
+fn warn_of_partial_utility_vm(names: &Names, rules: &RuleSet, selection: &mut Selection) {
+    let in_vm = names.all().filter(|&name| selection.rule_for(name).is_some() && is_in_utility_vm(names.text(name)));
+    let numbers: BTreeSet<u16> = in_vm.filter_map(|name| selection.rule_for(name)).collect();
     for number in numbers {
         selection.warnings.push(format!(
             "rule `{}` removes a part of the UtilityVM; hosts still choose it for Hyper-V isolation, and it may not start",
@@ -243,16 +245,16 @@ enum WholeVm {
 fn whole_utility_vm(
     stack: &LayerStack,
     rules: &RuleSet,
-    names: &mut Verdicts<'_>,
+    verdicts: &Verdicts<'_>,
     pinned: &Pinned,
     selection: &mut Selection,
 ) -> Option<WholeVm> {
-    let rule = names.verdict("UTILITYVM").rule.or(names.verdict("UTILITYVM/FILES").rule)?;
-    let kept = stack.names().sorted().find_map(|(path, entries)| {
-        let verdict = names.verdict(path.as_str());
-        let stays = verdict.keep.is_some() || pinned.layer_for(path.as_str()).is_some();
-        (is_in_utility_vm(path.as_str()) && stays).then(|| stack.entry(entries[0]).path.to_windows())
-    });
+    let names = stack.names();
+    let rule_for = |text| names.find(text).and_then(|name| verdicts.of(name).rule);
+    let rule = rule_for("UTILITYVM").or_else(|| rule_for("UTILITYVM/FILES"))?;
+    let stays = |name| verdicts.of(name).keep.is_some() || pinned.layer_for(name).is_some();
+    let kept = names.all().filter(|&name| is_in_utility_vm(names.text(name)) && stays(name));
+    let kept = kept.filter_map(|name| Some(stack.entry(*names.entries(name).first()?).path.to_windows())).min();
     let Some(kept) = kept else { return Some(WholeVm::Goes(rule)) };
     selection.kept.push(Kept { path: String::from("UtilityVM:\\"), rule, reason: KeepReason::UtilityVm });
     selection.warnings.push(format!(
@@ -266,29 +268,65 @@ fn is_in_utility_vm(folded: &str) -> bool {
     folded == "UTILITYVM" || folded.starts_with("UTILITYVM/")
 }
 
-/// Finds verdicts, and remembers those of directories for what is in them.
+/// What the rules say of every name.
 struct Verdicts<'a> {
     matcher: &'a Matcher,
-    /// The patterns that match a directory or one above it.
-    directories: NameMap<Box<str>, Rc<[u16]>>,
+    /// Sets of patterns that match a name or a directory above it, with what they come to; the first one is empty.
+    sets: Vec<(Vec<u16>, Verdict)>,
+    /// The number of the set of each name.
+    set_of: Vec<u32>,
+    /// For each pattern, whether it matches anything.
     matched: Vec<bool>,
-    found: Vec<usize>,
 }
 
 impl<'a> Verdicts<'a> {
-    fn new(matcher: &'a Matcher) -> Verdicts<'a> {
-        let matched = vec![false; matcher.owners.len()];
-        Verdicts { matcher, directories: NameMap::default(), matched, found: Vec::new() }
+    fn find(matcher: &'a Matcher, names: &Names) -> Verdicts<'a> {
+        let mut verdicts = Verdicts {
+            matcher,
+            sets: vec![(Vec::new(), Verdict::default())],
+            set_of: Vec::with_capacity(names.count()),
+            matched: vec![false; matcher.owners.len()],
+        };
+        let mut found = Vec::new();
+        for name in names.all() {
+            let inherited = names.parent(name).map_or(0, |directory| verdicts.set_of[directory.place()]);
+            found.clear();
+            matcher.patterns.matches_into(names.text(name), &mut found);
+            let set = if found.is_empty() { inherited } else { verdicts.add_set(inherited, &found) };
+            verdicts.set_of.push(set);
+        }
+        verdicts
     }
 
-    fn verdict(&mut self, path: &str) -> Verdict {
-        let patterns = self.patterns(path);
+    /// Adds the set of what a directory inherits and what matches a name itself.
+    fn add_set(&mut self, inherited: u32, found: &[usize]) -> u32 {
+        let mut patterns = self.sets[inherited as usize].0.clone();
+        for &pattern in found {
+            self.matched[pattern] = true;
+            patterns.push(pattern as u16);
+        }
+        // Names that one pattern matches come together.
+        if let Some((last, _)) = self.sets.last()
+            && *last == patterns
+        {
+            return self.sets.len() as u32 - 1;
+        }
+        let verdict = self.verdict(&patterns);
+        self.sets.push((patterns, verdict));
+        self.sets.len() as u32 - 1
+    }
+
+    fn of(&self, name: NameId) -> Verdict {
+        self.sets[self.set_of[name.place()] as usize].1
+    }
+
+    fn verdict(&self, patterns: &[u16]) -> Verdict {
         let mut verdict = Verdict::default();
-        for &pattern in patterns.iter() {
+        for &pattern in patterns {
             match self.matcher.owners[usize::from(pattern)] {
                 Owner::Keep(keep) => verdict.keep = Some(verdict.keep.map_or(keep, |first| first.min(keep))),
                 Owner::Paths(rule)
-                    if verdict.rule.is_none_or(|first| rule < first) && !self.is_excepted(&patterns, rule) =>
+                    if verdict.rule.is_none_or(|first| rule < first) && !self.is_excepted(patterns, rule) =>
                 {
                     verdict.rule = Some(rule);
                 }
@@ -302,32 +340,6 @@ impl<'a> Verdicts<'a> {
         let is_exception =
             |&pattern: &u16| matches!(self.matcher.owners[usize::from(pattern)], Owner::Except(of) if of == rule);
         patterns.iter().any(is_exception)
-    }
-
-    /// The patterns that match a name or a directory above it.
-    fn patterns(&mut self, path: &str) -> Rc<[u16]> {
-        let inherited = match path.rfind('/') {
-            Some(end) => self.directory_patterns(&path[..end]),
-            None => Rc::default(),
-        };
-        self.found.clear();
-        self.matcher.patterns.matches_into(path, &mut self.found);
-        if self.found.is_empty() {
-            return inherited;
-        }
-        for &pattern in &self.found {
-            self.matched[pattern] = true;
-        }
-        inherited.iter().copied().chain(self.found.iter().map(|&pattern| pattern as u16)).collect()
-    }
-
-    fn directory_patterns(&mut self, path: &str) -> Rc<[u16]> {
-        if let Some(patterns) = self.directories.get(path) {
-            return Rc::clone(patterns);
-        }
-        let patterns = self.patterns(path);
-        self.directories.insert(path.into(), Rc::clone(&patterns));
-        patterns
     }
 
     /// Tells which rules and patterns matched nothing.

@@ -19,15 +19,17 @@ pub(super) fn nothing(stack: &LayerStack) -> Droppable {
 pub(super) fn find(stack: &LayerStack, pinned: &Pinned) -> Droppable {
     let shadows = Shadows::find(stack);
     let mut droppable = nothing(stack);
-    for (path, entries) in stack.names().iter() {
-        let mut hidden = entries
+    let names = stack.names();
+    for name in names.all() {
+        let mut hidden = names
+            .entries(name)
             .iter()
             .filter(|id| shadows.hidden_by(**id).is_some() && !pinned.is_untouched(id.layer as usize))
             .peekable();
         if hidden.peek().is_none()
-            || !path.as_str().starts_with("FILES/")
-            || protected::protected(path.as_str()).is_some()
-            || pinned.layer_for(path.as_str()).is_some()
+            || !names.text(name).starts_with("FILES/")
+            || protected::protected(names.text(name)).is_some()
+            || pinned.layer_for(name).is_some()
         {
             continue;
         }

@@ -1,19 +1,10 @@
 //! What several rules look up: names by folded path, what lower layers hold, and where hard links lead.
 
 use crate::layer::path::NameMap;
-use crate::layer::{Entry, EntryId, EntryKind, FoldedPath, LayerIndex, Tree};
+use crate::layer::{Entry, EntryId, EntryKind, FoldedPath, NameId, Names, Tree};
 
 use super::Subject;
-
-/// The folded path of every entry of every layer.
-pub(super) struct Folded(Vec<Vec<FoldedPath>>);
-
-impl Folded {
-    pub(super) fn of(subject: &Subject) -> Folded {
-        let layer = |index: &&LayerIndex| index.entries.iter().map(|entry| entry.path.fold()).collect();
-        Folded(subject.layers.iter().map(layer).collect())
-    }
-}
+use super::plain::is_plain;
 
 /// The image that is verified, with what rules look up in it.
 pub(super) struct Context<'a> {
@@ -28,13 +19,15 @@ pub(super) struct Layer<'a> {
     /// Counted from the base layer, which is 0.
     pub(super) number: usize,
     pub(super) entries: &'a [Entry],
-    pub(super) folded: &'a [FoldedPath],
-    /// The first entry of each name that a container would see, and of each stream.
-    names: NameMap<&'a str, u32>,
+    names: &'a Names,
+    /// The first entry of each stream, and of other names that no container sees.
+    unseen: NameMap<NameId, u32>,
     /// Entries whose name an earlier entry has already: the later and the earlier one.
     pub(super) duplicates: Vec<(u32, u32)>,
-    /// Whiteouts by the folded path that they delete.
-    whiteouts: NameMap<FoldedPath, u32>,
+    /// Whiteouts by the name that they delete.
+    whiteouts: NameMap<NameId, u32>,
+    /// Entries whose names are not plain.
+    odd: Vec<u32>,
 }
 
 /// Where a hard link leads on a host.
@@ -63,12 +56,18 @@ pub(super) enum Target {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(subject: &'a Subject<'a>, folded: &'a Folded) -> Context<'a> {
-        let layers = subject.layers.iter().zip(&folded.0).enumerate();
-        let layers = layers.map(|(number, (index, folded))| Layer::new(number, &index.entries, folded)).collect();
+    pub(super) fn new(subject: &'a Subject<'a>) -> Context<'a> {
+        let names = subject.stack.names();
+        let layers = subject.stack.layers().iter().enumerate();
+        let layers = layers.map(|(number, index)| Layer::new(number, &index.entries, names)).collect();
         let mut context = Context { subject, layers, links: Vec::new() };
         context.links = context.layers.iter().map(|layer| context.links_of(layer)).collect();
         context
+    }
+
+    /// The entries with names in which a rule about names might find something, base layer first.
+    pub(super) fn odd_names(&self) -> impl Iterator<Item = (&Layer<'a>, &'a Entry)> {
+        self.layers.iter().flat_map(|layer| layer.odd.iter().map(move |&at| (layer, &layer.entries[at as usize])))
     }
 
     /// Every entry of the image with its layer, base layer first.
@@ -91,23 +90,24 @@ impl<'a> Context<'a> {
         &self.layers[id.layer as usize].entries[id.entry as usize]
     }
 
-    /// The topmost entry with a folded path in the layers below one.
+    /// The topmost entry with a name in the layers below one.
     ///
     /// Whiteouts in between do not matter: hosts look into each parent layer's own directory.
-    pub(super) fn below(&self, layer: usize, folded: &str) -> Option<EntryId> {
+    fn below(&self, layer: usize, name: NameId) -> Option<EntryId> {
         self.layers[..layer]
             .iter()
             .rev()
-            .find_map(|below| below.find(folded).map(|entry| EntryId { layer: below.number as u32, entry }))
+            .find_map(|below| below.find(name).map(|entry| EntryId { layer: below.number as u32, entry }))
     }
 
-    /// Whether the utility VM that a layer inherits has a folded path.
-    pub(super) fn utility_vm_below_has(&self, layer: usize, folded: &str) -> bool {
+    /// Whether the utility VM that a layer inherits has a name.
+    pub(super) fn utility_vm_below_has(&self, layer: usize, name: NameId) -> bool {
+        let names = self.subject.stack.names();
         for below in self.layers[..layer].iter().rev() {
-            if below.find(folded).is_some() {
+            if below.find(name).is_some() {
                 return true;
             }
-            if below.deletes(folded) || folded.match_indices('/').any(|(end, _)| below.deletes(&folded[..end])) {
+            if below.deletes(name) || names.ancestors(name).any(|directory| below.deletes(directory)) {
                 return false;
             }
         }
@@ -126,8 +126,8 @@ impl<'a> Context<'a> {
     /// it are found there in any spelling (hcsshim `internal/wclayer/baselayerwriter.go`, `legacy.go`: `AddLink`).
     fn target(&self, layer: &Layer<'a>, link: u32, entry: &Entry) -> Target {
         let Some(text) = entry.link.as_deref() else { return Target::Nothing };
-        let folded = FoldedPath::new(text);
-        let same = layer.find(folded.as_str());
+        let Some(name) = layer.names.find(FoldedPath::new(text).as_str()) else { return Target::Nothing };
+        let same = layer.find(name);
         if let Some(number) = same {
             let found = &layer.entries[number as usize];
             let exact = clean(text) == clean(found.path.as_str());
@@ -137,7 +137,7 @@ impl<'a> Context<'a> {
                 return Target::Same { entry: number, exact };
             }
         }
-        match (self.below(layer.number, folded.as_str()), same) {
+        match (self.below(layer.number, name), same) {
             (Some(id), missed) => Target::Below { id, missed },
             (None, Some(number)) => Target::Missed(number),
             (None, None) => Target::Nothing,
@@ -146,37 +146,66 @@ impl<'a> Context<'a> {
 }
 
 impl<'a> Layer<'a> {
-    fn new(number: usize, entries: &'a [Entry], folded: &'a [FoldedPath]) -> Layer<'a> {
-        let mut names = NameMap::with_capacity_and_hasher(entries.len(), Default::default());
-        let mut duplicates = Vec::new();
-        let mut whiteouts = NameMap::default();
-        for (entry_number, (entry, folded)) in entries.iter().zip(folded).enumerate() {
-            let entry_number = entry_number as u32;
-            if let Some(target) = entry.whiteout_target() {
-                whiteouts.entry(FoldedPath::new(&target)).or_insert(entry_number);
-            } else if entry.kind != EntryKind::OpaqueWhiteout {
-                let first = *names.entry(folded.as_str()).or_insert(entry_number);
-                if first != entry_number {
-                    duplicates.push((entry_number, first));
+    fn new(number: usize, entries: &'a [Entry], names: &'a Names) -> Layer<'a> {
+        let mut layer = Layer {
+            number,
+            entries,
+            names,
+            unseen: NameMap::default(),
+            duplicates: Vec::new(),
+            whiteouts: NameMap::default(),
+            odd: Vec::new(),
+        };
+        for (at, entry) in entries.iter().enumerate() {
+            let at = at as u32;
+            if !is_plain(entry.path.as_str()) {
+                layer.odd.push(at);
+            }
+            let name = layer.name(at);
+            match entry.kind {
+                EntryKind::OpaqueWhiteout => {}
+                EntryKind::Whiteout if entry.whiteout_target().is_some() => {
+                    layer.whiteouts.entry(name).or_insert(at);
+                }
+                _ => {
+                    if !entry.is_name() {
+                        layer.unseen.entry(name).or_insert(at);
+                    }
+                    if let Some(first) = layer.find(name).filter(|&first| first < at) {
+                        layer.duplicates.push((at, first));
+                    }
                 }
             }
         }
-        Layer { number, entries, folded, names, duplicates, whiteouts }
+        layer
     }
 
-    /// The first entry with a folded path.
-    pub(super) fn find(&self, folded: &str) -> Option<u32> {
-        self.names.get(folded).copied()
+    /// The name that an entry is about: its own, or what a whiteout deletes.
+    pub(super) fn name(&self, entry: u32) -> NameId {
+        self.names.of(EntryId { layer: self.number as u32, entry })
     }
 
-    /// The first entry with a folded path.
+    /// The first entry with a name.
+    pub(super) fn find(&self, name: NameId) -> Option<u32> {
+        let number = self.number as u32;
+        let entries = self.names.entries(name);
+        let seen = entries.get(entries.partition_point(|id| id.layer < number));
+        let seen = seen.filter(|id| id.layer == number).map(|id| id.entry);
+        match (seen, self.unseen.get(&name).copied()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The first entry with a folded name.
     pub(super) fn get(&self, folded: &str) -> Option<&'a Entry> {
-        self.find(folded).map(|number| &self.entries[number as usize])
+        let entry = self.find(self.names.find(folded)?)?;
+        Some(&self.entries[entry as usize])
     }
 
-    /// Whether the layer has a whiteout for a folded path.
-    pub(super) fn deletes(&self, folded: &str) -> bool {
-        self.whiteouts.contains_key(folded)
+    /// Whether the layer has a whiteout for a name.
+    pub(super) fn deletes(&self, name: NameId) -> bool {
+        self.whiteouts.contains_key(&name)
     }
 
     /// Whether a host makes a utility VM for this layer: an entry or a whiteout lies in its tree.

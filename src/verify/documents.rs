@@ -117,7 +117,9 @@ pub(super) const DIFF_IDS: Rule = Rule {
 };
 
 fn diff_ids(context: &Context, found: &mut Findings) {
-    for (number, (index, diff_id)) in context.subject.layers.iter().zip(&context.subject.image.diff_ids).enumerate() {
+    for (number, (index, diff_id)) in
+        context.subject.stack.layers().iter().zip(&context.subject.image.diff_ids).enumerate()
+    {
         if index.diff_id != *diff_id {
             let message = format!("the config says {diff_id}, and the uncompressed layer is {}", index.diff_id);
             let host = "wrong diff id calculated on extraction";
@@ -128,8 +130,8 @@ fn diff_ids(context: &Context, found: &mut Findings) {
 
 /// The layers that have both an index and a descriptor.
 fn described<'c>(context: &'c Context) -> impl Iterator<Item = (usize, &'c crate::layer::LayerIndex, &'c Descriptor)> {
-    let pairs = context.subject.layers.iter().zip(&context.subject.image.layers).enumerate();
-    pairs.map(|(number, (index, descriptor))| (number, *index, descriptor))
+    let pairs = context.subject.stack.layers().iter().zip(&context.subject.image.layers).enumerate();
+    pairs.map(|(number, (index, descriptor))| (number, &**index, descriptor))
 }
 
 pub(super) const BLOBS: Rule = Rule {
@@ -258,8 +260,12 @@ pub(super) const LICENCE: Rule = Rule {
 
 fn licence(context: &Context, found: &mut Findings) {
     const NAME: &str = "FILES/LICENSE.TXT";
-    let layer = context.layers.iter().rev().find(|layer| layer.find(NAME).is_some() || layer.deletes(NAME));
-    if layer.is_none_or(|layer| layer.find(NAME).is_none()) {
+    let there = context.subject.stack.names().find(NAME).is_some_and(|name| {
+        let mut layers = context.layers.iter().rev();
+        let last = layers.find(|layer| layer.find(name).is_some() || layer.deletes(name));
+        last.is_some_and(|layer| layer.find(name).is_some())
+    });
+    if !there {
         found.push(Finding::warning(
             "`Files/License.txt` is missing: the licence of Windows container images does not allow removing it",
         ));

@@ -1,7 +1,7 @@
 //! Rules about registry hives.
 
 use crate::hive::BaseBlock;
-use crate::layer::{Entry, EntryKind, LayerPath, Tree};
+use crate::layer::{Entry, EntryKind, FoldedPath, LayerPath, Tree};
 use crate::windows::builds::FIRST_WITH_CHECKED_HIVES;
 
 use super::context::{Context, Layer};
@@ -130,12 +130,12 @@ fn clean(context: &Context, found: &mut Findings) {
 }
 
 /// The entries below `Hives` in the upper layers, with their folded path.
-fn below_hives<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, &'c Entry, &'c str)> {
-    context.upper().iter().flat_map(|layer| {
-        let entries = layer.entries.iter().zip(layer.folded);
-        entries.filter_map(move |(entry, folded)| {
-            folded.as_str().starts_with("HIVES/").then_some((layer, entry, folded.as_str()))
-        })
+fn below_hives<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, &'c Entry, FoldedPath)> {
+    let names = context.subject.stack.names();
+    context.upper().iter().flat_map(move |layer| {
+        let below = move |number: usize| names.text(layer.name(number as u32)).starts_with("HIVES/");
+        let entries = layer.entries.iter().enumerate().filter(move |(number, _)| below(*number));
+        entries.map(move |(_, entry)| (layer, entry, entry.path.fold()))
     })
 }
 
@@ -148,7 +148,7 @@ pub(super) const DELTA_NAMES: Rule = Rule {
 
 fn delta_names(context: &Context, found: &mut Findings) {
     for (layer, entry, folded) in below_hives(context) {
-        if !DELTAS.contains(&folded) {
+        if !DELTAS.contains(&folded.as_str()) {
             found.push(Finding::warning("no Windows host reads this from `Hives`").at(layer.number, entry));
         } else if entry.kind != EntryKind::File {
             found.push(Finding::warning("the delta of a hive should be a file").at(layer.number, entry));
@@ -165,7 +165,7 @@ pub(super) const DELTAS_VALID: Rule = Rule {
 
 fn deltas_valid(context: &Context, found: &mut Findings) {
     for (layer, entry, folded) in below_hives(context) {
-        if !DELTAS.contains(&folded) || entry.kind != EntryKind::File {
+        if !DELTAS.contains(&folded.as_str()) || entry.kind != EntryKind::File {
             continue;
         }
         let block = entry.head.as_deref().map(BaseBlock::parse);

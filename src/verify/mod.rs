@@ -11,6 +11,7 @@ mod hives;
 mod links;
 mod names;
 mod order;
+mod plain;
 mod streams;
 mod utility_vm;
 mod whiteouts;
@@ -19,17 +20,17 @@ mod whiteouts;
 mod tests;
 
 use crate::image::{Config, Descriptor, Digest, IndexEntry, Manifest, Platform};
-use crate::layer::LayerIndex;
+use crate::layer::LayerStack;
 
-use context::{Context, Folded};
+use context::Context;
 use finding::Findings;
 pub use finding::{Finding, Severity};
 
 /// What is verified: an image as its layers and documents describe it.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// The indexes of the layers, the base layer first.
-    pub layers: &'a [&'a LayerIndex],
+    /// Its layers.
+    pub stack: &'a LayerStack,
     /// What manifest, config and index say.
     pub image: ImageFacts,
 }
@@ -133,8 +134,7 @@ pub static RULES: &[Rule] = &[
 /// The findings come in the order of the rules, within a rule in the order of the image. A rule that is broken more than
 /// 20 times ends with one finding that counts the rest, as an error if one of the rest is.
 pub fn verify(subject: &Subject) -> Vec<Finding> {
-    let folded = Folded::of(subject);
-    let context = Context::new(subject, &folded);
+    let context = Context::new(subject);
     let mut findings = Vec::new();
     for rule in RULES {
         let mut found = Findings::new(rule.name);

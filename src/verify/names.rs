@@ -1,4 +1,6 @@
 //! Rules about the names of entries.
+//!
+//! A new rule must find nothing in what `plain` calls a plain name.
 
 use crate::layer::EntryKind;
 
@@ -14,7 +16,7 @@ pub(super) const RELATIVE: Rule = Rule {
 };
 
 fn relative(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         let name = entry.path.as_str();
         let bytes = name.as_bytes();
         let problem = if name.starts_with(['/', '\\']) {
@@ -38,7 +40,7 @@ pub(super) const CLEAN: Rule = Rule {
 };
 
 fn clean(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         // An absolute name or a separator at the end is the matter of other rules.
         let name = entry.path.as_str().trim_start_matches('/').trim_end_matches('/');
         if name.split('/').any(|component| component.is_empty() || component == ".") {
@@ -56,7 +58,7 @@ pub(super) const TRAILING_SEPARATORS: Rule = Rule {
 };
 
 fn trailing_separators(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         let name = entry.path.as_str();
         if !name.ends_with(['/', '\\']) {
             continue;
@@ -80,7 +82,7 @@ pub(super) const BACKSLASHES: Rule = Rule {
 };
 
 fn backslashes(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         if entry.path.as_str().contains('\\') {
             let message = "the name contains a backslash, which Windows takes for a separator";
             found.push(Finding::warning(message).at(layer.number, entry));
@@ -96,7 +98,7 @@ pub(super) const CHARACTERS: Rule = Rule {
 };
 
 fn characters(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         // The colon in front of a stream's name is the matter of the rule about streams.
         let name = entry.stream_owner().unwrap_or(entry.path.as_str());
         let bad = |byte: &u8| matches!(byte, ..b' ' | b'<' | b'>' | b':' | b'"' | b'|' | b'?' | b'*');
@@ -118,7 +120,7 @@ pub(super) const ENDINGS: Rule = Rule {
 };
 
 fn endings(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         let odd = |component: &str| component.ends_with(['.', ' ']) && component != "." && component != "..";
         if entry.path.as_str().split('/').any(odd) {
             let message = "a component of the name ends with a dot or a space; most Windows programs cannot open it";
@@ -136,7 +138,7 @@ pub(super) const LENGTHS: Rule = Rule {
 
 fn lengths(context: &Context, found: &mut Findings) {
     let longer = |text: &str, limit: usize| text.len() > limit && text.encode_utf16().count() > limit;
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         let name = entry.path.as_str();
         if !longer(name, 255) {
             continue;
@@ -162,8 +164,8 @@ pub(super) const RESERVED_SUFFIX: Rule = Rule {
 };
 
 fn reserved_suffix(context: &Context, found: &mut Findings) {
-    for (layer, number, entry) in context.entries() {
-        if layer.folded[number].as_str().ends_with(".$WCIDIRS$") {
+    for (layer, entry) in context.odd_names() {
+        if entry.path.fold().as_str().ends_with(".$WCIDIRS$") {
             let message = "the name ends with `.$wcidirs$`, where hosts keep the metadata of a directory";
             found.push(Finding::error(message).at(layer.number, entry).host("The file exists. (0x50)"));
         }
@@ -192,7 +194,7 @@ const MADE_BY_HOSTS: [&str; 9] = [
 
 fn top_level(context: &Context, found: &mut Findings) {
     const NAMES: [&str; 3] = ["Files", "Hives", "UtilityVM"];
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         let top = entry.path.as_str().split('/').next().unwrap_or_default();
         let whiteout = matches!(entry.kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout);
         // Names without a top are the matter of other rules, and so are whiteouts at the top.

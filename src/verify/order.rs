@@ -1,7 +1,7 @@
 //! Rules about the order of entries: what must be there before what, and what there may be once only.
 
 use crate::layer::entry::ATTRIBUTE_DIRECTORY;
-use crate::layer::{EntryKind, Tree};
+use crate::layer::{EntryKind, NameId, Tree};
 
 use super::context::{Context, Layer};
 use super::finding::{Finding, Findings};
@@ -40,7 +40,7 @@ fn parents(context: &Context, found: &mut Findings) {
         if !entry.is_name() {
             continue;
         }
-        let Some(parent) = layer.folded[number].ancestors().next() else { continue };
+        let Some(parent) = context.subject.stack.names().parent(layer.name(number as u32)) else { continue };
         let problem = match layer.find(parent) {
             None => "its directory is not an entry of the layer",
             Some(directory) if directory as usize > number => "it comes before its directory",
@@ -62,8 +62,9 @@ fn parents(context: &Context, found: &mut Findings) {
 
 /// Upper layers begin with a copy of the utility VM below, so that a directory may be there without an entry
 /// (hcsshim `internal/wclayer/legacy.go`: `initUtilityVM`).
-fn missing_parent(context: &Context, layer: &Layer, parent: &str) -> Severity {
-    let inherited = parent.starts_with("UTILITYVM/") && context.utility_vm_below_has(layer.number, parent);
+fn missing_parent(context: &Context, layer: &Layer, parent: NameId) -> Severity {
+    let in_utility_vm = context.subject.stack.names().text(parent).starts_with("UTILITYVM/");
+    let inherited = in_utility_vm && context.utility_vm_below_has(layer.number, parent);
     if inherited { Severity::Warning } else { Severity::Error }
 }
 

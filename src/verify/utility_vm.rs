@@ -57,9 +57,11 @@ pub(super) const CONTENTS: Rule = Rule {
 
 fn contents(context: &Context, found: &mut Findings) {
     for (layer, _, entry) in context.entries() {
+        if !in_utility_vm(entry) || !entry.is_name() {
+            continue;
+        }
         let name = entry.path.as_str().trim_end_matches('/');
-        let known = name == "UtilityVM" || name == "UtilityVM/Files" || in_file_tree(name);
-        if in_utility_vm(entry) && entry.is_name() && !known {
+        if name != "UtilityVM" && name != "UtilityVM/Files" && !in_file_tree(name) {
             let severity = if layer.number == 0 { Severity::Warning } else { Severity::Error };
             let finding = Finding::new(severity, String::from("only `UtilityVM/Files` may lie in `UtilityVM`"));
             found.push(finding.at(layer.number, entry).host("invalid UtilityVM layer"));
@@ -127,10 +129,8 @@ pub(super) const BOOT_STORE_LINKS: Rule = Rule {
 
 fn boot_store_links(context: &Context, found: &mut Findings) {
     let changed = |layer: &Layer, number: u32| {
-        layer.folded[number as usize]
-            .as_str()
-            .strip_prefix(BOOT_STORE_FILE.1)
-            .is_some_and(|rest| ["", ".LOG", ".LOG1", ".LOG2"].contains(&rest))
+        let rest = context.subject.stack.names().text(layer.name(number)).strip_prefix(BOOT_STORE_FILE.1);
+        rest.is_some_and(|rest| ["", ".LOG", ".LOG1", ".LOG2"].contains(&rest))
     };
     for (layer, links) in context.layers.iter().zip(&context.links) {
         for &(number, target) in links {

@@ -1,6 +1,6 @@
 //! Rules about whiteouts.
 
-use crate::layer::{Entry, EntryKind, FoldedPath};
+use crate::layer::{Entry, EntryKind, NameId};
 
 use super::context::{Context, Layer};
 use super::finding::{Finding, Findings};
@@ -8,13 +8,14 @@ use super::order::{in_file_tree, in_utility_vm};
 use super::{Rule, Severity};
 
 /// The whiteouts of the upper layers whose target can be told, with the target.
-fn whiteouts<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, usize, &'c Entry, FoldedPath)> {
+fn whiteouts<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, usize, &'c Entry, NameId)> {
     context.upper().iter().flat_map(|layer| {
         layer
             .entries
             .iter()
             .enumerate()
-            .filter_map(move |(number, entry)| Some((layer, number, entry, FoldedPath::new(&entry.whiteout_target()?))))
+            .filter(|(_, entry)| entry.whiteout_target().is_some())
+            .map(move |(number, entry)| (layer, number, entry, layer.name(number as u32)))
     })
 }
 
@@ -81,7 +82,7 @@ pub(super) const CONTRADICTIONS: Rule = Rule {
 
 fn contradictions(context: &Context, found: &mut Findings) {
     for (layer, number, entry, target) in whiteouts(context) {
-        let Some(other) = layer.find(target.as_str()) else { continue };
+        let Some(other) = layer.find(target) else { continue };
         // Whiteouts in the utility VM are carried out on the spot: to delete and then to add is possible there.
         let possible = in_utility_vm(entry) && other as usize > number;
         let severity = if possible { Severity::Warning } else { Severity::Error };
@@ -99,9 +100,8 @@ pub(super) const UTILITY_VM_TARGETS: Rule = Rule {
 
 fn utility_vm_targets(context: &Context, found: &mut Findings) {
     for (layer, _, entry, target) in whiteouts(context) {
-        if target.as_str().starts_with("UTILITYVM/FILES/")
-            && !context.utility_vm_below_has(layer.number, target.as_str())
-        {
+        let in_utility_vm = context.subject.stack.names().text(target).starts_with("UTILITYVM/FILES/");
+        if in_utility_vm && !context.utility_vm_below_has(layer.number, target) {
             let message = "the utility VM below does not have what this whiteout deletes";
             let host = "The system cannot find the file specified. (0x2)";
             found.push(Finding::error(message).at(layer.number, entry).host(host));
@@ -118,9 +118,11 @@ pub(super) const DIRECTORIES: Rule = Rule {
 
 fn directories(context: &Context, found: &mut Findings) {
     for (layer, _, entry, target) in whiteouts(context) {
-        let Some(directory) = target.ancestors().next() else { continue };
-        let there = layer.get(directory).is_some_and(|entry| entry.kind == EntryKind::Directory);
-        if target.as_str().starts_with("FILES/") && !there {
+        let names = context.subject.stack.names();
+        let Some(directory) = names.parent(target) else { continue };
+        let directory = layer.find(directory).map(|number| &layer.entries[number as usize]);
+        let there = directory.is_some_and(|entry| entry.kind == EntryKind::Directory);
+        if names.text(target).starts_with("FILES/") && !there {
             let message = "its directory is not an entry of the layer: the whiteout may do nothing";
             found.push(Finding::warning(message).at(layer.number, entry));
         }

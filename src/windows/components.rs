@@ -189,10 +189,9 @@ pub struct Classifier {
     /// Components named after directories, in the order in which they were met, by folded path.
     others: NameMap<Box<str>, ComponentId>,
     names: Vec<String>,
-    /// The directory that was asked for last: names of one directory come together.
+    /// The directory that was asked for last, and where its components lead: names of one directory come together.
     directory: String,
-    reached: Reached,
-    folded: String,
+    trail: Vec<Reached>,
 }
 
 /// A directory on the way to paths of the table.
@@ -225,8 +224,7 @@ impl Classifier {
             others: NameMap::default(),
             names: Vec::new(),
             directory: String::new(),
-            reached: Reached { nodes: vec![0], component: None },
-            folded: String::new(),
+            trail: vec![Reached { nodes: vec![0], component: None }],
         };
         for (number, component) in COMPONENTS.iter().enumerate() {
             for path in component.paths {
@@ -261,32 +259,34 @@ impl Classifier {
         *place = Some(place.map_or(component, |first| first.min(component)));
     }
 
-    /// The component of a file or directory, by its name as the tar spells it (`Files/Windows/…`).
-    pub fn classify(&mut self, name: &str, is_directory: bool) -> ComponentId {
-        let mut folded = std::mem::take(&mut self.folded);
-        FoldedPath::fold_into(name, &mut folded);
-        let (directory, file) = folded.rsplit_once('/').unwrap_or(("", &folded));
+    /// The component of a file or directory, by its name as the tar spells it (`Files/Windows/…`), and folded.
+    pub fn classify(&mut self, name: &str, folded: &str, is_directory: bool) -> ComponentId {
+        let (directory, file) = folded.rsplit_once('/').unwrap_or(("", folded));
         if directory != self.directory {
-            self.reached = Reached { nodes: vec![0], component: None };
-            if !directory.is_empty() {
-                for part in directory.split('/') {
-                    self.reached = self.step(&self.reached, part);
-                }
-            }
-            self.directory.clear();
-            self.directory.push_str(directory);
+            self.enter(directory);
         }
-        let component = match (&*self.reached.nodes, self.reached.component) {
+        let component = match self.trail.last() {
+            Some(reached) if !reached.nodes.is_empty() => self.step(reached, file).component,
             // Nothing of the table lies further down.
-            ([], component) => component,
-            _ => self.step(&self.reached, file).component,
+            Some(reached) => reached.component,
+            None => None,
         };
-        let component = match component {
+        match component {
             Some(component) => ComponentId(component),
-            None => self.other(name, &folded, is_directory),
-        };
-        self.folded = folded;
-        component
+            None => self.other(name, folded, is_directory),
+        }
+    }
+
+    /// Goes to a directory; what it has in common with the last one is not gone again.
+    fn enter(&mut self, directory: &str) {
+        let common = parts(&self.directory).zip(parts(directory)).take_while(|(one, other)| one == other).count();
+        self.trail.truncate(common + 1);
+        for part in parts(directory).skip(common) {
+            let reached = self.trail.last().map(|reached| self.step(reached, part));
+            self.trail.extend(reached);
+        }
+        self.directory.clear();
+        self.directory.push_str(directory);
     }
 
     fn step(&self, from: &Reached, part: &str) -> Reached {
@@ -353,6 +353,11 @@ impl Classifier {
     }
 }
 
+/// The components of a path; an empty one has none.
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|_| !path.is_empty())
+}
+
 /// The folded in-tar name of a path of the table.
 fn in_tar(path: &str) -> String {
     let name = match path.split_once(":\\") {
@@ -401,7 +406,7 @@ mod tests {
             ("Elsewhere/x/y", "Elsewhere"),
             ("", ""),
         ] {
-            let id = classifier.classify(name, name.ends_with("app/"));
+            let id = classifier.classify(name, FoldedPath::new(name).as_str(), name.ends_with("app/"));
             assert_eq!(classifier.name(id), component, "{name}");
         }
     }
@@ -412,7 +417,7 @@ mod tests {
         let classes = |names: &[&str]| {
             let mut classifier = Classifier::new();
             let mut class = |name: &str| {
-                let id = classifier.classify(name, false);
+                let id = classifier.classify(name, FoldedPath::new(name).as_str(), false);
                 (name.to_owned(), classifier.name(id).to_uppercase())
             };
             let mut all: Vec<_> = names.iter().map(|name| class(name)).collect();
@@ -432,7 +437,7 @@ mod tests {
                 assert!(path.split('\\').all(|part| part.matches('*').count() <= 1), "{path}");
                 let example = in_tar(path).replace('*', "x");
                 let mut classifier = Classifier::new();
-                let found = classifier.classify(&example, false);
+                let found = classifier.classify(&example, FoldedPath::new(&example).as_str(), false);
                 // An earlier component may take an example, but then the path must not be lost altogether.
                 assert!(found.0 as usize <= number, "{path} belongs to {}", classifier.name(found));
             }

@@ -1,10 +1,12 @@
 //! A small image that hosts take, for tests to spoil.
 
+use std::sync::Arc;
+
 use crate::hive::base_block::tests::{delta_head, head};
 use crate::image::Platform;
 use crate::image::{Descriptor, Digest};
 use crate::layer::index::Compression;
-use crate::layer::{Entry, EntryKind, LayerIndex, LayerPath};
+use crate::layer::{Entry, EntryKind, LayerIndex, LayerPath, LayerStack};
 use crate::verify::{Finding, ImageFacts, Subject, verify};
 
 /// An image that can be changed before it is verified.
@@ -75,8 +77,8 @@ impl TestImage {
     }
 
     pub fn verify(&self) -> Vec<Finding> {
-        let layers: Vec<&LayerIndex> = self.layers.iter().collect();
-        verify(&Subject { layers: &layers, image: self.facts.clone() })
+        let stack = LayerStack::new(self.layers.iter().cloned().map(Arc::new).collect());
+        verify(&Subject { stack: &stack, image: self.facts.clone() })
     }
 
     fn place(&self, layer: usize, name: &str) -> usize {

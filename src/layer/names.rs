@@ -1,0 +1,236 @@
+//! Every name of an image once, with a number, so that what is known of names fits in plain lists.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use super::{EntryId, FoldedPath, LayerIndex};
+
+/// The number of a name in [`Names`]. A directory has a smaller number than what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NameId(u32);
+
+impl NameId {
+    /// The place of the name in a list that has something for each name.
+    pub fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Every name of an image, as Windows compares them (see [`FoldedPath`]).
+///
+/// These are the names of all entries, the names that whiteouts delete, and the directories above all of them, whether
+/// there is an entry for them or not.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// Folded names one behind the other; that of a directory may be the beginning of another one.
+    text: String,
+    spans: Vec<Span>,
+    by_text: HashTable<u32>,
+    hasher: foldhash::fast::RandomState,
+    /// For each layer and entry, the name that it is about.
+    of_entry: Vec<Vec<NameId>>,
+    /// The entries that have a name, name by name.
+    entries: Vec<EntryId>,
+    /// For each name, where its entries begin in `entries`; at the end, where the last ones end.
+    first_entries: Vec<u32>,
+}
+
+/// Where a name is in the text, and the name of its directory.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: usize,
+    length: u32,
+    parent: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+impl Names {
+    /// Collects the names of the layers, from the base upward.
+    pub fn collect(layers: &[&LayerIndex]) -> Names {
+        let most = layers.iter().map(|layer| layer.entries.len()).sum();
+        let mut names =
+            Names { spans: Vec::with_capacity(most), by_text: HashTable::with_capacity(most), ..Names::default() };
+        let mut folded = String::new();
+        let mut last = None;
+        for index in layers {
+            let mut of_layer = Vec::with_capacity(index.entries.len());
+            for entry in &index.entries {
+                match entry.whiteout_target() {
+                    Some(target) => FoldedPath::fold_into(&target, &mut folded),
+                    None => FoldedPath::fold_into(entry.path.as_str(), &mut folded),
+                }
+                let name = names.intern(&folded, last);
+                last = names.parent(name);
+                of_layer.push(name);
+            }
+            names.of_entry.push(of_layer);
+        }
+        names.sort_entries(layers);
+        names
+    }
+
+    /// The number of a name, which it gets if it has none; `near` is a directory that it may well be in.
+    fn intern(&mut self, folded: &str, near: Option<NameId>) -> NameId {
+        let hash = self.hasher.hash_one(folded);
+        if let Some(&known) = self.by_text.find(hash, |&id| self.text(NameId(id)) == folded) {
+            return NameId(known);
+        }
+        let start = self.text.len();
+        self.text.push_str(folded);
+        // The directories that have no number yet, nearest first: they are the beginning of this text.
+        let mut new = vec![(folded.len(), hash)];
+        let mut parent = NONE;
+        for (end, _) in folded.rmatch_indices('/') {
+            let directory = &folded[..end];
+            if let Some(near) = near
+                && self.text(near) == directory
+            {
+                parent = near.0;
+                break;
+            }
+            let hash = self.hasher.hash_one(directory);
+            if let Some(&known) = self.by_text.find(hash, |&id| self.text(NameId(id)) == directory) {
+                parent = known;
+                break;
+            }
+            new.push((end, hash));
+        }
+        for (length, hash) in new.into_iter().rev() {
+            let id = self.spans.len() as u32;
+            self.spans.push(Span { start, length: length as u32, parent });
+            let (hasher, text, spans) = (&self.hasher, &self.text, &self.spans);
+            self.by_text.insert_unique(hash, id, |&id| hasher.hash_one(spans[id as usize].of(text)));
+            parent = id;
+        }
+        NameId(parent)
+    }
+
+    /// Sorts the entries that have names by their names: those of one name in the order of layers and entries.
+    fn sort_entries(&mut self, layers: &[&LayerIndex]) {
+        let mut first = vec![0_u32; self.spans.len() + 1];
+        let named = || {
+            layers.iter().zip(&self.of_entry).enumerate().flat_map(|(layer, (index, names))| {
+                let entries = index.entries.iter().zip(names).enumerate();
+                let named = entries.filter(|(_, (entry, _))| entry.is_name());
+                named.map(move |(number, (_, name))| (EntryId::new(layer, number), *name))
+            })
+        };
+        for (_, name) in named() {
+            first[name.place() + 1] += 1;
+        }
+        for place in 1..first.len() {
+            first[place] += first[place - 1];
+        }
+        let mut next = first.clone();
+        let mut entries = vec![EntryId { layer: 0, entry: 0 }; first.last().map_or(0, |&count| count as usize)];
+        for (id, name) in named() {
+            entries[next[name.place()] as usize] = id;
+            next[name.place()] += 1;
+        }
+        self.entries = entries;
+        self.first_entries = first;
+    }
+
+    /// How many names there are.
+    pub fn count(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// All names, a directory before what is in it.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = NameId> + use<> {
+        (0..self.spans.len() as u32).map(NameId)
+    }
+
+    /// A name, folded.
+    pub fn text(&self, name: NameId) -> &str {
+        self.spans[name.place()].of(&self.text)
+    }
+
+    /// The directory that a name is in, or nothing at the top.
+    pub fn parent(&self, name: NameId) -> Option<NameId> {
+        let parent = self.spans[name.place()].parent;
+        (parent != NONE).then_some(NameId(parent))
+    }
+
+    /// The directories above a name, nearest first.
+    pub fn ancestors(&self, name: NameId) -> impl Iterator<Item = NameId> {
+        std::iter::successors(self.parent(name), |&name| self.parent(name))
+    }
+
+    /// The name with this folded spelling.
+    pub fn find(&self, folded: &str) -> Option<NameId> {
+        let hash = self.hasher.hash_one(folded);
+        self.by_text.find(hash, |&id| self.text(NameId(id)) == folded).map(|&id| NameId(id))
+    }
+
+    /// The name that an entry is about: its own, or for a whiteout the one that it deletes.
+    ///
+    /// The number must come from these layers.
+    pub fn of(&self, entry: EntryId) -> NameId {
+        self.of_entry[entry.layer as usize][entry.entry as usize]
+    }
+
+    /// The entries that make a name, in the order of layers and entries; streams and whiteouts make none.
+    pub fn entries(&self, name: NameId) -> &[EntryId] {
+        let place = name.place();
+        &self.entries[self.first_entries[place] as usize..self.first_entries[place + 1] as usize]
+    }
+
+    /// The entries that make the name with this folded spelling, in the order of layers and entries.
+    pub fn get(&self, folded: &str) -> &[EntryId] {
+        self.find(folded).map_or(&[], |name| self.entries(name))
+    }
+}
+
+impl Span {
+    fn of(self, text: &str) -> &str {
+        &text[self.start..self.start + self.length as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::EntryKind::{Directory, File, HardLink, Stream, Whiteout};
+    use crate::layer::index::tests::index_of;
+
+    #[test]
+    fn a_directory_has_a_number_before_what_is_in_it() {
+        let base = index_of(&[(File, "Files/a/b/c"), (Directory, "files/A"), (Stream, "Files/a/b/c:s")]);
+        let upper = index_of(&[(Whiteout, "Files/x/.wh.Gone"), (HardLink, "Files/A/B/C"), (Directory, "Files")]);
+        let names = Names::collect(&[&base, &upper]);
+        let all: Vec<&str> = names.all().map(|name| names.text(name)).collect();
+        assert_eq!(all, ["FILES", "FILES/A", "FILES/A/B", "FILES/A/B/C", "FILES/A/B/C:S", "FILES/X", "FILES/X/GONE"]);
+        for name in names.all() {
+            let parent = names.parent(name);
+            assert!(parent.is_none_or(|parent| parent < name));
+            let expected = names.text(name).rsplit_once('/').map(|(directory, _)| directory);
+            assert_eq!(parent.map(|parent| names.text(parent)), expected);
+            assert_eq!(names.find(names.text(name)), Some(name));
+        }
+        assert_eq!(names.get("FILES/A/B/C"), [EntryId::new(0, 0), EntryId::new(1, 1)]);
+        assert_eq!(names.get("FILES/A"), [EntryId::new(0, 1)]);
+        assert_eq!(names.get("FILES/A/B"), []);
+        assert_eq!(names.get("FILES/A/B/C:S"), [], "a stream makes no name");
+        assert_eq!(names.text(names.of(EntryId::new(1, 0))), "FILES/X/GONE", "a whiteout is about what it deletes");
+        assert_eq!(names.find("FILES/Y"), None);
+    }
+
+    #[test]
+    fn odd_names_have_numbers_too() {
+        let index = index_of(&[(File, "/"), (File, "//a"), (File, "a//b"), (File, "./")]);
+        let names = Names::collect(&[&index]);
+        let all: Vec<&str> = names.all().map(|name| names.text(name)).collect();
+        assert_eq!(all, ["", "/", "//A", "A", "A/", "A//B"]);
+    }
+
+    #[test]
+    fn a_deep_name_takes_its_text_once() {
+        let deep = "a/".repeat(10_000) + "b";
+        let names = Names::collect(&[&index_of(&[(File, &deep)])]);
+        assert_eq!(names.count(), 10_001);
+        assert_eq!(names.text.len(), deep.len());
+    }
+}
