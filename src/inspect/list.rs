@@ -1,7 +1,7 @@
 //! The entries of an image one by one, as a listing shows them.
 
 use super::{EntrySize, SizeModel};
-use crate::layer::{Entry, EntryId, EntryKind, NameId};
+use crate::layer::{Entry, EntryId, EntryKind};
 
 /// An entry of a listing.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Listed<'a> {
 }
 
 impl SizeModel<'_> {
-    /// The entries whose folded path, or that of a directory above, `wanted` accepts; sorted by path and layer.
+    /// The entries whose folded path, or that of a directory above, `wanted` accepts; a directory comes right before what is in it, lower layers before upper ones.
     ///
     /// A stream comes behind its file and is asked for by that one's name; a whiteout is asked for by what it deletes.
     pub fn list(&self, mut wanted: impl FnMut(&str) -> bool) -> Vec<Listed<'_>> {
@@ -33,12 +33,11 @@ impl SizeModel<'_> {
             let directory_is = names.parent(name).is_some_and(|directory| is_wanted[directory.place()]);
             is_wanted.push(directory_is || wanted(names.text(name)));
         }
+        let places = names.places_in_listing();
         let named = self.entries().map(|(id, _, size)| (names.of(EntryId { entry: size.owner, ..id }), id));
-        let mut all: Vec<(NameId, EntryId)> = named.filter(|(name, _)| is_wanted[name.place()]).collect();
-        all.sort_by(|(one, first), (other, second)| match one == other {
-            true => first.cmp(second),
-            false => names.text(*one).cmp(names.text(*other)),
-        });
+        let wanted = named.filter(|(name, _)| is_wanted[name.place()]);
+        let mut all: Vec<(u32, EntryId)> = wanted.map(|(name, id)| (places[name.place()], id)).collect();
+        all.sort_unstable();
         all.into_iter().map(|(_, id)| self.listed(id)).collect()
     }
 
@@ -79,12 +78,10 @@ impl Listed<'_> {
     }
 
     /// The attributes that people look at, each as its letter or `-`: read-only, hidden, system, archive.
-    pub fn attributes(&self) -> String {
+    pub fn attributes(&self) -> [char; 4] {
         let attributes = self.entry.attributes.unwrap_or(0);
         // Win32 `FILE_ATTRIBUTE_*`.
         [(0x1, 'r'), (0x2, 'h'), (0x4, 's'), (0x20, 'a')]
             .map(|(bit, letter)| if attributes & bit == 0 { '-' } else { letter })
-            .iter()
-            .collect()
     }
 }

@@ -124,7 +124,7 @@ impl<'a> SizeModel<'a> {
     /// Measures an image.
     pub fn new(stack: &'a LayerStack) -> SizeModel<'a> {
         let shadows = Shadows::find(stack);
-        let mut classifier = Classifier::new();
+        let mut classifier = Classifier::new(stack.names());
         let mut sizes: Vec<Vec<EntrySize>> = Vec::with_capacity(stack.layers().len());
         let mut overhead = Vec::with_capacity(stack.layers().len());
         for (number, layer) in stack.layers().iter().enumerate() {
@@ -137,8 +137,9 @@ impl<'a> SizeModel<'a> {
                 let component = match owner {
                     Some(owner) => of_layer[owner].component,
                     None => {
-                        let name = stack.names().text(stack.names().of(EntryId::new(number, at)));
-                        classifier.classify(entry.path.as_str(), name, entry.kind == EntryKind::Directory)
+                        let name = stack.names().of(EntryId::new(number, at));
+                        let is_directory = entry.kind == EntryKind::Directory;
+                        classifier.classify(stack.names(), name, entry.path.as_str(), is_directory)
                     }
                 };
                 of_layer.push(EntrySize {

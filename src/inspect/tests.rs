@@ -188,15 +188,17 @@ fn the_profile_named_for_a_component_removes_files_of_it() {
         ("program-files-x86", "Files/Program Files (x86)/App/x.exe"),
         ("driver-store", "Files/Windows/System32/DriverStore/FileRepository/prnx.inf_1/x.sys"),
     ];
-    let mut classifier = Classifier::new();
+    let entries = examples.map(|(_, example)| (EntryKind::File, example));
+    let names = crate::layer::Names::collect(&[&crate::layer::index::tests::index_of(&entries)]);
+    let mut classifier = Classifier::new(&names);
     for component in crate::windows::components::COMPONENTS {
         let example = examples.iter().find(|(name, _)| *name == component.name).map(|(_, example)| *example);
         assert_eq!(example.is_some(), component.removed_by.is_some(), "{}", component.name);
         let (Some(example), Some(profile)) = (example, component.removed_by) else { continue };
-        let id = classifier.classify(example, LayerPath::new(example).fold().as_str(), false);
+        let folded = LayerPath::new(example).fold();
+        let id = classifier.classify(&names, names.find(folded.as_str()).unwrap(), example, false);
         assert_eq!(classifier.name(id), component.name);
         let rules = crate::profile::load(&[profile]).unwrap();
-        let folded = LayerPath::new(example).fold();
         let mut above = std::iter::once(folded.as_str()).chain(folded.ancestors());
         let removed = above.any(|path| rules.removes.iter().any(|rule| rule.paths.is_match(path)));
         assert!(removed, "profile {profile} does not remove {example}");

@@ -1,5 +1,6 @@
 //! Every name of an image once, with a number, so that what is known of names fits in plain lists.
 
+use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -154,6 +155,37 @@ impl Names {
         (parent != NONE).then_some(NameId(parent))
     }
 
+    /// The last component of a name, folded.
+    pub fn last_component(&self, name: NameId) -> &str {
+        let text = self.text(name);
+        self.parent(name).map_or(text, |directory| &text[self.spans[directory.place()].length as usize + 1..])
+    }
+
+    /// The place of each name when all are listed: a directory right before what is in it.
+    pub fn places_in_listing(&self) -> Vec<u32> {
+        let mut within: Vec<Vec<NameId>> = vec![Vec::new(); self.count()];
+        let mut open: Vec<NameId> = Vec::new();
+        for name in self.all() {
+            match self.parent(name) {
+                Some(directory) => within[directory.place()].push(name),
+                None => open.push(name),
+            }
+        }
+        // What is still to come, the next name last.
+        let sort = |names: &mut [NameId]| names.sort_unstable_by_key(|&name| Reverse(self.last_component(name)));
+        sort(&mut open);
+        let mut places = vec![0; self.count()];
+        let mut place = 0;
+        while let Some(name) = open.pop() {
+            places[name.place()] = place;
+            place += 1;
+            let inside = &mut within[name.place()];
+            sort(inside);
+            open.append(inside);
+        }
+        places
+    }
+
     /// The directories above a name, nearest first.
     pub fn ancestors(&self, name: NameId) -> impl Iterator<Item = NameId> {
         std::iter::successors(self.parent(name), |&name| self.parent(name))
@@ -216,6 +248,18 @@ mod tests {
         assert_eq!(names.get("FILES/A/B/C:S"), [], "a stream makes no name");
         assert_eq!(names.text(names.of(EntryId::new(1, 0))), "FILES/X/GONE", "a whiteout is about what it deletes");
         assert_eq!(names.find("FILES/Y"), None);
+    }
+
+    #[test]
+    fn a_listing_has_a_directory_right_before_what_is_in_it() {
+        let index = index_of(&[(File, "a/z"), (File, "a-b"), (File, "a/c/d"), (File, "A"), (File, "a/b"), (File, "0")]);
+        let names = Names::collect(&[&index]);
+        let places = names.places_in_listing();
+        let mut all: Vec<NameId> = names.all().collect();
+        all.sort_by_key(|name| places[name.place()]);
+        let all: Vec<&str> = all.iter().map(|&name| names.text(name)).collect();
+        assert_eq!(all, ["0", "A", "A/B", "A/C", "A/C/D", "A/Z", "A-B"]);
+        assert_eq!(names.last_component(names.find("A/C/D").unwrap()), "D");
     }
 
     #[test]

@@ -25,12 +25,19 @@ impl fmt::Display for ByteSize {
             _ => (0, scale),
         };
         let rounded = self.0 / step + u64::from(self.0 % step >= step.div_ceil(2));
-        let unit = UNITS[unit];
-        match decimals {
-            0 => f.pad(&format!("{rounded} {unit}")),
-            1 => f.pad(&format!("{}.{} {unit}", rounded / 10, rounded % 10)),
-            _ => f.pad(&format!("{}.{:02} {unit}", rounded / 100, rounded % 100)),
+        let digit = |power: u64| char::from(b'0' + (rounded / power % 10) as u8);
+        let mut text = String::with_capacity(7);
+        for power in [100, 10, 1] {
+            if rounded >= power || power == 1 {
+                text.push(digit(power));
+            }
+            if decimals == 2 && power == 100 || decimals == 1 && power == 10 {
+                text.push('.');
+            }
         }
+        text.push(' ');
+        text.push_str(UNITS[unit]);
+        f.pad(&text)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The entries of an image one by one.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use schemars::JsonSchema;
@@ -24,7 +25,7 @@ pub struct ListReport<'a> {
 pub struct Listing {
     /// The version of this form: 1. Fields are only ever added to a version.
     schema: u32,
-    /// The entries, by path and layer.
+    /// The entries, a directory right before what is in it.
     entries: Vec<Row>,
 }
 
@@ -102,21 +103,19 @@ impl Report for ListReport<'_> {
         for listed in &self.rows {
             let (length, compressed) = (ByteSize(listed.length()), ByteSize(listed.size.compressed));
             let hidden = hidden(listed);
-            let (letter, attributes) = (listed.letter(), listed.attributes());
+            text.push(listed.letter());
+            text.extend(listed.attributes());
+            let (layer, names) = (listed.id.layer, listed.names);
             // Writing to a string cannot fail.
-            let _ = write!(
-                text,
-                "{letter}{attributes} {:>5}  {:>5}  {length:>8}  {compressed:>10}  {hidden:>6}  {}",
-                listed.id.layer,
-                listed.names,
-                visible(&listed.entry.path.to_windows()),
-            );
+            let _ = write!(text, " {layer:>5}  {names:>5}  {length:>8}  {compressed:>10}  {hidden:>6}  ");
+            text.push_str(&visible(&listed.entry.path.to_windows()));
             let target = match (listed.holder, &listed.entry.link) {
-                (Some(holder), _) => Some(holder.path.to_windows()),
-                (None, link) => link.as_deref().map(str::to_owned),
+                (Some(holder), _) => Some(Cow::Owned(holder.path.to_windows())),
+                (None, link) => link.as_deref().map(Cow::Borrowed),
             };
             if let Some(target) = target {
-                let _ = write!(text, " -> {}", visible(&target));
+                text.push_str(" -> ");
+                text.push_str(&visible(&target));
             }
             text.push('\n');
         }
@@ -132,7 +131,7 @@ impl Report for ListReport<'_> {
                 listed.id.layer.to_string(),
                 ByteSize(listed.length()).to_string(),
                 ByteSize(listed.size.compressed).to_string(),
-                hidden(listed),
+                hidden(listed).into_owned(),
             ]);
         }
         let mut page = Page::new(format!("{} entries", self.rows.len()));
@@ -147,11 +146,11 @@ impl Report for ListReport<'_> {
 }
 
 /// The layer that hides a name; in parentheses if its data is needed all the same.
-fn hidden(listed: &Listed<'_>) -> String {
+fn hidden(listed: &Listed<'_>) -> Cow<'static, str> {
     match (listed.hidden_by, listed.dead) {
-        (None, _) => "-".to_owned(),
-        (Some(by), false) => format!("({by})"),
-        (Some(by), true) => by.to_string(),
+        (None, _) => "-".into(),
+        (Some(by), false) => format!("({by})").into(),
+        (Some(by), true) => by.to_string().into(),
     }
 }
 

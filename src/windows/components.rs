@@ -3,8 +3,8 @@
 //! Every name of an image belongs to exactly one component: the first of [`COMPONENTS`] that has it, or one named after its
 //! first directory.
 
-use crate::layer::FoldedPath;
 use crate::layer::path::NameMap;
+use crate::layer::{FoldedPath, NameId, Names};
 
 /// A named part of Windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,9 +189,8 @@ pub struct Classifier {
     /// Components named after directories, in the order in which they were met, by folded path.
     others: NameMap<Box<str>, ComponentId>,
     names: Vec<String>,
-    /// The directory that was asked for last, and where its components lead: names of one directory come together.
-    directory: String,
-    trail: Vec<Reached>,
+    /// For each name of the image, its component in the table.
+    of_name: Vec<Option<u32>>,
 }
 
 /// A directory on the way to paths of the table.
@@ -210,26 +209,27 @@ struct Reached {
     component: Option<u32>,
 }
 
-impl Default for Classifier {
-    fn default() -> Classifier {
-        Classifier::new()
-    }
-}
-
 impl Classifier {
-    /// Prepares the table.
-    pub fn new() -> Classifier {
+    /// Finds out where the names of an image are in the table.
+    pub fn new(names: &Names) -> Classifier {
         let mut classifier = Classifier {
             nodes: vec![Node::default()],
             others: NameMap::default(),
             names: Vec::new(),
-            directory: String::new(),
-            trail: vec![Reached { nodes: vec![0], component: None }],
+            of_name: Vec::with_capacity(names.count()),
         };
         for (number, component) in COMPONENTS.iter().enumerate() {
             for path in component.paths {
                 classifier.add(&in_tar(path), number as u32);
             }
+        }
+        let root = Reached { nodes: vec![0], component: None };
+        let mut reached: Vec<Reached> = Vec::with_capacity(names.count());
+        for name in names.all() {
+            let directory = names.parent(name).map_or(&root, |directory| &reached[directory.place()]);
+            let here = classifier.step(directory, names.last_component(name));
+            classifier.of_name.push(here.component);
+            reached.push(here);
         }
         classifier
     }
@@ -259,34 +259,12 @@ impl Classifier {
         *place = Some(place.map_or(component, |first| first.min(component)));
     }
 
-    /// The component of a file or directory, by its name as the tar spells it (`Files/Windows/…`), and folded.
-    pub fn classify(&mut self, name: &str, folded: &str, is_directory: bool) -> ComponentId {
-        let (directory, file) = folded.rsplit_once('/').unwrap_or(("", folded));
-        if directory != self.directory {
-            self.enter(directory);
-        }
-        let component = match self.trail.last() {
-            Some(reached) if !reached.nodes.is_empty() => self.step(reached, file).component,
-            // Nothing of the table lies further down.
-            Some(reached) => reached.component,
-            None => None,
-        };
-        match component {
+    /// The component of a file or directory with this name, which the tar spells like this (`Files/Windows/…`).
+    pub fn classify(&mut self, names: &Names, name: NameId, spelled: &str, is_directory: bool) -> ComponentId {
+        match self.of_name[name.place()] {
             Some(component) => ComponentId(component),
-            None => self.other(name, folded, is_directory),
+            None => self.other(spelled, names.text(name), is_directory),
         }
-    }
-
-    /// Goes to a directory; what it has in common with the last one is not gone again.
-    fn enter(&mut self, directory: &str) {
-        let common = parts(&self.directory).zip(parts(directory)).take_while(|(one, other)| one == other).count();
-        self.trail.truncate(common + 1);
-        for part in parts(directory).skip(common) {
-            let reached = self.trail.last().map(|reached| self.step(reached, part));
-            self.trail.extend(reached);
-        }
-        self.directory.clear();
-        self.directory.push_str(directory);
     }
 
     fn step(&self, from: &Reached, part: &str) -> Reached {
@@ -353,11 +331,6 @@ impl Classifier {
     }
 }
 
-/// The components of a path; an empty one has none.
-fn parts(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter(|_| !path.is_empty())
-}
-
 /// The folded in-tar name of a path of the table.
 fn in_tar(path: &str) -> String {
     let name = match path.split_once(":\\") {
@@ -370,11 +343,26 @@ fn in_tar(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::index::tests::index_of;
+    use crate::layer::{EntryId, EntryKind};
+
+    /// What the component of each name is called; names that end with a separator are directories.
+    fn classes(spelled: &[&str]) -> Vec<(u32, String)> {
+        let kind = |name: &str| if name.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
+        let index = index_of(&spelled.iter().map(|name| (kind(name), *name)).collect::<Vec<_>>());
+        let names = Names::collect(&[&index]);
+        let mut classifier = Classifier::new(&names);
+        let class = |(number, spelled): (usize, &&str)| {
+            let name = names.of(EntryId::new(0, number));
+            let id = classifier.classify(&names, name, spelled, spelled.ends_with('/'));
+            (id.0, classifier.name(id).to_owned())
+        };
+        spelled.iter().enumerate().map(class).collect()
+    }
 
     #[test]
     fn every_name_has_one_component() {
-        let mut classifier = Classifier::new();
-        for (name, component) in [
+        let expected = [
             ("Files", "C:\\"),
             ("Files/License.txt", "C:\\"),
             ("Files/App/x/y.exe", "C:\\App"),
@@ -405,9 +393,9 @@ mod tests {
             ("Hives/System_Delta", "registry-deltas"),
             ("Elsewhere/x/y", "Elsewhere"),
             ("", ""),
-        ] {
-            let id = classifier.classify(name, FoldedPath::new(name).as_str(), name.ends_with("app/"));
-            assert_eq!(classifier.name(id), component, "{name}");
+        ];
+        for ((_, class), (name, component)) in classes(&expected.map(|(name, _)| name)).iter().zip(expected) {
+            assert_eq!(class, component, "{name}");
         }
     }
 
@@ -415,12 +403,9 @@ mod tests {
     fn the_order_of_names_does_not_matter() {
         let names = ["Files/Windows/INF/a.log", "Files/Windows/INF/b.inf", "Files/x/y", "Files/X/z", "Files/Windows"];
         let classes = |names: &[&str]| {
-            let mut classifier = Classifier::new();
-            let mut class = |name: &str| {
-                let id = classifier.classify(name, FoldedPath::new(name).as_str(), false);
-                (name.to_owned(), classifier.name(id).to_uppercase())
-            };
-            let mut all: Vec<_> = names.iter().map(|name| class(name)).collect();
+            let named =
+                names.iter().zip(classes(names)).map(|(name, (_, class))| (name.to_string(), class.to_uppercase()));
+            let mut all: Vec<_> = named.collect();
             all.sort_unstable();
             all
         };
@@ -436,10 +421,9 @@ mod tests {
             for path in component.paths {
                 assert!(path.split('\\').all(|part| part.matches('*').count() <= 1), "{path}");
                 let example = in_tar(path).replace('*', "x");
-                let mut classifier = Classifier::new();
-                let found = classifier.classify(&example, FoldedPath::new(&example).as_str(), false);
+                let (found, name) = classes(&[&example])[0].clone();
                 // An earlier component may take an example, but then the path must not be lost altogether.
-                assert!(found.0 as usize <= number, "{path} belongs to {}", classifier.name(found));
+                assert!(found as usize <= number, "{path} belongs to {name}");
             }
         }
     }
