@@ -5,6 +5,7 @@
 //! target sees the old image or the new one.
 
 pub mod archive;
+mod artifacts;
 mod error;
 pub mod layout;
 mod local;
@@ -15,6 +16,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use artifacts::Artifacts;
 pub use error::TransportError;
 pub use local::LocalBlob;
 pub use reference::{LocalReference, Reference, ReferenceError, RegistryReference};

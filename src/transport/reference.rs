@@ -119,6 +119,19 @@ impl RegistryReference {
         RegistryReference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
+    /// Reads the name of a repository, `REGISTRY/REPOSITORY`, without a tag or a digest.
+    pub fn parse_repository(text: &str) -> Result<RegistryReference, ReferenceError> {
+        let error = |problem: &str| ReferenceError { text: text.to_owned(), problem: problem.to_owned() };
+        let Reference::Registry(parsed) = text.parse()? else {
+            return Err(error("a repository of a registry is wanted, such as `registry.example.com/base/cache`"));
+        };
+        let last = text.rsplit('/').next().unwrap_or(text);
+        if last.contains([':', '@']) {
+            return Err(error("a repository is wanted as a whole; leave out the tag and the digest"));
+        }
+        Ok(RegistryReference { tag: None, ..parsed })
+    }
+
     /// Reads what follows `docker://`; the error is the end of a sentence about it.
     fn parse(text: &str) -> Result<RegistryReference, String> {
         if text.starts_with("http://") || text.starts_with("https://") {
@@ -246,6 +259,16 @@ mod tests {
             ),
         ] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repository_has_neither_tag_nor_digest() {
+        let parsed = RegistryReference::parse_repository("localhost:5000/a/b").unwrap();
+        assert_eq!((parsed.to_string().as_str(), parsed.tag), ("localhost:5000/a/b", None));
+        let pinned = format!("example.com/x@{DIGEST}");
+        for text in ["example.com/x:latest", &pinned, "oci:dir", "oci-archive:x", "example.com/X", ""] {
+            assert!(RegistryReference::parse_repository(text).is_err(), "{text}");
         }
     }
 

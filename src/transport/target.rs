@@ -86,6 +86,21 @@ impl Target {
         }
     }
 
+    /// Lets the target have a blob without reading it: the target has it already, or its registry mounts it from
+    /// `mount_from`. Nothing if it has to be put.
+    pub async fn take_blob(
+        &self,
+        digest: &Digest,
+        size: u64,
+        mount_from: Option<&RegistryReference>,
+    ) -> Result<Option<Delivered>, TransportError> {
+        match &self.place {
+            Place::Registry(registry, name) => Ok(registry.take_blob(name, digest, mount_from).await?),
+            Place::Layout(layout) => Ok(layout.has_blob(digest, size).then_some(Delivered::Existed)),
+            Place::OciArchive(_) => Ok(None),
+        }
+    }
+
     /// Puts a manifest under its digest, after its blobs and before the index that lists it.
     pub async fn put_document(&self, document: &Document) -> Result<(), TransportError> {
         match &self.place {

@@ -6,6 +6,7 @@ mod child;
 #[path = "../support/registry.rs"]
 mod docker;
 mod http;
+#[path = "../support/proxy.rs"]
 mod proxy;
 
 use std::path::Path;

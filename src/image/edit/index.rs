@@ -54,19 +54,27 @@ fn platform(entry: &NewIndexEntry<'_>) -> Map<String, Value> {
     platform
 }
 
-/// Makes the manifest of an artifact that refers to an image: one blob, and [`EMPTY_CONFIG`] as its config, which has
-/// to be put beside it.
+/// Makes the manifest of an artifact: its blobs, and [`EMPTY_CONFIG`] as its config, which has to be put beside them.
+pub fn make_artifact(artifact_type: &str, blobs: &[Descriptor]) -> Document {
+    Document::from_value(media_type::OCI_MANIFEST, artifact(artifact_type, blobs))
+}
+
+/// Makes the manifest of an artifact of one blob that refers to an image; see [`make_artifact`].
 pub fn make_referrer(subject: &Document, artifact_type: &str, blob: &Descriptor) -> Document {
+    let mut value = artifact(artifact_type, std::slice::from_ref(blob));
+    value["subject"] = Descriptor::of(subject).to_value();
+    Document::from_value(media_type::OCI_MANIFEST, value)
+}
+
+fn artifact(artifact_type: &str, blobs: &[Descriptor]) -> Value {
     let empty = Descriptor::of_content(media_type::OCI_EMPTY, EMPTY_CONFIG);
-    let value = json!({
+    json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_MANIFEST,
         "artifactType": artifact_type,
         "config": empty.to_value(),
-        "layers": [blob.to_value()],
-        "subject": Descriptor::of(subject).to_value(),
-    });
-    Document::from_value(media_type::OCI_MANIFEST, value)
+        "layers": blobs.iter().map(Descriptor::to_value).collect::<Vec<Value>>(),
+    })
 }
 
 #[cfg(test)]

@@ -57,6 +57,12 @@ impl LayoutTarget {
         Ok(())
     }
 
+    /// Whether a blob is there, by its name and its size.
+    pub fn has_blob(&self, digest: &Digest, size: u64) -> bool {
+        let metadata = fs::metadata(self.directory.join(blob_name(digest)));
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    }
+
     /// Copies a blob in, unless it is there.
     pub async fn put_blob(
         &self,
@@ -65,11 +71,11 @@ impl LayoutTarget {
         path: &Path,
         task: &dyn Task,
     ) -> Result<Delivered, TransportError> {
-        let target = self.directory.join(blob_name(digest));
-        if fs::metadata(&target).is_ok_and(|metadata| metadata.is_file() && metadata.len() == size) {
+        if self.has_blob(digest, size) {
             return Ok(Delivered::Existed);
         }
         self.begin()?;
+        let target = self.directory.join(blob_name(digest));
         let mut file = temporary_in(&self.directory)?;
         let place = file.path().to_owned();
         copy_blob(path, digest, &mut file, &place, task).await?;

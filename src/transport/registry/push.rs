@@ -14,7 +14,7 @@ use super::pull::{ACCEPTED, announced_digest};
 use super::quirks::other_mode_may_help;
 use super::session::Session;
 use super::upload::Blob;
-use super::{Registry, push_scope};
+use super::{Registry, pull_scope, push_scope};
 use crate::error::PathError;
 use crate::image::{Digest, Document};
 use crate::progress::Task;
@@ -45,20 +45,41 @@ impl Registry {
             return Err(RegistryError::Content { action, error });
         }
         let refused = |problem: Problem| problem.into_error(&action, &target.registry);
-        if self.has_blob(target, digest).await.map_err(refused)? {
+        if let Some(delivered) = self.take_blob(target, digest, mount_from).await? {
             task.reset_to(size);
-            return Ok(Delivered::Existed);
-        }
-        let source =
-            mount_from.filter(|source| source.registry == target.registry && source.repository != target.repository);
-        if let Some(source) = source
-            && self.mount(target, &source.repository, digest).await
-        {
-            task.reset_to(size);
-            return Ok(Delivered::Mounted);
+            return Ok(delivered);
         }
         self.upload(target, &Blob { digest, size, path }, task).await.map_err(refused)?;
         Ok(Delivered::Written)
+    }
+
+    /// Lets the repository of `target` have a blob without sending it: it has it already, or the registry takes it over from
+    /// `mount_from`, another of its repositories. Nothing if neither is so.
+    pub async fn take_blob(
+        &self,
+        target: &RegistryReference,
+        digest: &Digest,
+        mount_from: Option<&RegistryReference>,
+    ) -> Result<Option<Delivered>, RegistryError> {
+        let refused = |problem: Problem| {
+            problem.into_error(&format!("push the blob {digest} to {}", target.name()), &target.registry)
+        };
+        if self.has_blob(push_scope(target), digest).await.map_err(refused)? {
+            return Ok(Some(Delivered::Existed));
+        }
+        let source =
+            mount_from.filter(|source| source.registry == target.registry && source.repository != target.repository);
+        match source {
+            Some(source) if self.mount(target, &source.repository, digest).await => Ok(Some(Delivered::Mounted)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a repository has a blob, asked as a reader.
+    pub async fn holds_blob(&self, reference: &RegistryReference, digest: &Digest) -> Result<bool, RegistryError> {
+        let action = format!("ask for the blob {digest} of {}", reference.name());
+        let held = self.has_blob(pull_scope(reference), digest).await;
+        held.map_err(|problem| problem.into_error(&action, &reference.registry))
     }
 
     /// Puts a document into the repository of `target`: under a tag, or by its digest only, without a tag.
@@ -112,9 +133,10 @@ impl Registry {
         Ok(answered)
     }
 
-    async fn has_blob(&self, target: &RegistryReference, digest: &Digest) -> Result<bool, Problem> {
-        let url = |host: &Host| host.url(&target.repository, &format!("blobs/{digest}"));
-        match self.fetch(push_scope(target), |host| host.http.head(url(host))).await {
+    async fn has_blob(&self, scope: Scope, digest: &Digest) -> Result<bool, Problem> {
+        let repository = scope.repository.clone();
+        let url = |host: &Host| host.url(&repository, &format!("blobs/{digest}"));
+        match self.fetch(scope, |host| host.http.head(url(host))).await {
             Ok(_) => Ok(true),
             // A registry that does not answer the question may still take the blob.
             Err(problem) if matches!(problem.status(), Some(404 | 405)) => Ok(false),
