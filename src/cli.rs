@@ -98,7 +98,10 @@ pub struct Image {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  winslim build mcr.microsoft.com/windows/servercore:ltsc2019 -p balanced -t registry.example.com/base/servercore:ltsc2019\n\n\
-    The result (REPOSITORY@DIGEST) alone goes to standard output; everything else goes to standard error."
+    The result (REPOSITORY@DIGEST) alone goes to standard output; everything else goes to standard error.\n\n\
+    A layer that was rewritten before in the same way, by the same version of winslim, is not rewritten again: its result is in \
+    the cache directory, or in a repository of --cache-from. What such a repository says of layers is not computed again, so \
+    trust it as you trust the profiles. With --verify full nothing is taken from either."
 )]
 pub struct Build {
     /// The base image.
@@ -128,6 +131,12 @@ pub struct Build {
     /// Compress rewritten layers as a whole, instead of copying the compressed data of what did not change
     #[arg(long)]
     pub recompress: bool,
+    /// Take layers that were rewritten before from this repository (REGISTRY/REPOSITORY); may be given several times
+    #[arg(long, value_name = "REPOSITORY")]
+    pub cache_from: Vec<String>,
+    /// Put rewritten layers and layer indexes into this repository, for builds on other machines
+    #[arg(long, value_name = "REPOSITORY")]
+    pub cache_to: Option<String>,
     /// How new layers are checked before anything is pushed
     #[arg(long, value_enum, value_name = "EXTENT", default_value_t = Verification::Quick)]
     pub verify: Verification,
@@ -150,7 +159,7 @@ pub enum CompressionFormat {
 pub enum Verification {
     /// As they are written: tar, checksums, sizes and the rules of Windows hosts
     Quick,
-    /// Read back and decompressed with another decoder, too
+    /// Made anew, whatever caches have, and read back with another decoder, too
     Full,
 }
 

@@ -18,6 +18,7 @@
 //! which names share one file. [`plan::plan`] is a pure function of it and of the rules of the [`profile`]s: it decides for
 //! every entry whether it stays, goes, takes over the data of its link group or points to another name.
 //! [`rewrite::rewrite_layer`] carries that out in one stream, in bounded memory: what stays is copied byte for byte.
+//! What it gave is kept under a key of all that it depends on ([`rewrite::cache`]), so that nobody has to do it twice.
 //!
 //! [`verify::verify`] holds the result to the rules by which Windows hosts import layers; what breaks one is never pushed. A
 //! [`transport::Target`] takes blobs first, documents next and the tag last, and the [`ledger`] records what was done.

@@ -1,8 +1,9 @@
-//! Blobs and layer indexes on disk, by digest.
+//! Blobs, layer indexes and results of rewriting on disk, by digest.
 //!
 //! ```text
 //! blobs/sha256/HEX        a complete, checked blob
 //! index/VERSION/HEX       the index of the layer blob with that digest
+//! rewritten/VERSION/HEX   what a piece of rewriting with that key gave
 //! partial/HEX             a download that is not complete yet
 //! temporary/              files of running commands, whose digest is not known yet
 //! lock                    held shared by every winslim that uses the store
@@ -195,7 +196,26 @@ impl Store {
 
     /// The stored bytes of the index of a layer, written by this or another version of the index format.
     pub fn read_index(&self, version: u32, layer: &Digest) -> Result<Option<Vec<u8>>, PathError> {
-        let path = self.index_path(version, layer);
+        self.read("index", version, layer)
+    }
+
+    /// Stores the bytes of the index of a layer, replacing what is there.
+    pub fn write_index(&self, version: u32, layer: &Digest, bytes: &[u8]) -> Result<(), PathError> {
+        self.write("index", version, layer, bytes)
+    }
+
+    /// The stored bytes of what a piece of rewriting gave.
+    pub fn read_rewritten(&self, version: u32, key: &Digest) -> Result<Option<Vec<u8>>, PathError> {
+        self.read("rewritten", version, key)
+    }
+
+    /// Stores the bytes of what a piece of rewriting gave, replacing what is there.
+    pub fn write_rewritten(&self, version: u32, key: &Digest, bytes: &[u8]) -> Result<(), PathError> {
+        self.write("rewritten", version, key, bytes)
+    }
+
+    fn read(&self, kind: &str, version: u32, digest: &Digest) -> Result<Option<Vec<u8>>, PathError> {
+        let path = self.path(kind, version, digest);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -203,9 +223,8 @@ impl Store {
         }
     }
 
-    /// Stores the bytes of the index of a layer, replacing what is there.
-    pub fn write_index(&self, version: u32, layer: &Digest, bytes: &[u8]) -> Result<(), PathError> {
-        let path = self.index_path(version, layer);
+    fn write(&self, kind: &str, version: u32, digest: &Digest, bytes: &[u8]) -> Result<(), PathError> {
+        let path = self.path(kind, version, digest);
         let directory = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(directory).context_path("create", directory)?;
         let mut temporary = self.temporary()?;
@@ -214,8 +233,8 @@ impl Store {
         Ok(())
     }
 
-    fn index_path(&self, version: u32, layer: &Digest) -> PathBuf {
-        self.root.join(format!("index/{version}")).join(layer.hex())
+    fn path(&self, kind: &str, version: u32, digest: &Digest) -> PathBuf {
+        self.root.join(kind).join(version.to_string()).join(digest.hex())
     }
 }
 

@@ -11,6 +11,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Surroundings;
+use super::cache::Cache;
 use crate::cli;
 use crate::error::IoContext;
 use crate::image::{Descriptor, Digest};
@@ -29,6 +30,7 @@ pub(super) struct BaseImage<'a> {
     pub(super) stack: ManuallyDrop<LayerStack>,
     source: Source,
     surroundings: &'a Surroundings,
+    cache: Option<&'a Cache<'a>>,
     progress: Arc<dyn Progress>,
     /// The blobs that are here already, by layer.
     blobs: Vec<OnceCell<LocalBlob>>,
@@ -36,6 +38,15 @@ pub(super) struct BaseImage<'a> {
 
 /// Finds the image and makes sure that every layer has an index; only layers without one are brought here.
 pub(super) async fn open<'a>(arguments: &cli::Image, surroundings: &'a Surroundings) -> Result<BaseImage<'a>> {
+    open_cached(arguments, surroundings, None).await
+}
+
+/// Like [`open`]; layers that a cache has the index of are not brought here either.
+pub(super) async fn open_cached<'a>(
+    arguments: &cli::Image,
+    surroundings: &'a Surroundings,
+    cache: Option<&'a Cache<'a>>,
+) -> Result<BaseImage<'a>> {
     let reference: Reference = arguments.reference.parse()?;
     let platform = arguments.platform.as_deref().map(str::parse).transpose()?;
     let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
@@ -50,6 +61,7 @@ pub(super) async fn open<'a>(arguments: &cli::Image, surroundings: &'a Surroundi
         stack: ManuallyDrop::new(LayerStack::new(Vec::new())),
         source,
         surroundings,
+        cache,
         progress,
         blobs,
     };
@@ -74,13 +86,17 @@ impl BaseImage<'_> {
         &*self.progress
     }
 
-    /// The index of a layer, from the store or by reading the layer.
+    /// The index of a layer, from the store, a cache, or by reading the layer.
     async fn index(&self, layer: usize, permits: &Semaphore) -> Result<Arc<LayerIndex>> {
         let descriptor = &self.image.manifest.layers[layer];
         let expected = self.image.config.diff_ids[layer];
         let store = &self.surroundings.store;
         let stored = store.read_index(VERSION, &descriptor.digest)?;
-        let index = match decode(stored, descriptor.digest).await? {
+        let mut known = decode(stored, descriptor.digest).await?;
+        if let (None, Some(cache)) = (&known, self.cache) {
+            known = cache.index(descriptor, &expected).await;
+        }
+        let index = match known {
             Some(index) => index,
             None => {
                 let _permit = permits.acquire().await?;

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 
+use super::cache::Cache;
 use super::failure::Usage;
-use super::slim::{self, Encoding, ResultLayer};
+use super::slim::{self, Encoding, Place, ResultLayer};
 use super::{Surroundings, base, record, write_file};
 use crate::cli::{Build, CompressionFormat, Verification};
 use crate::error::ExitStatus;
@@ -11,7 +12,7 @@ use crate::image::media_type::Compression;
 use crate::profile;
 use crate::report;
 use crate::rewrite::additions::DEFAULT_TIME;
-use crate::transport::{Reference, Target};
+use crate::transport::{Delivered, Reference, Target};
 
 pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result<ExitStatus> {
     let encoding = encoding(&arguments)?;
@@ -19,13 +20,16 @@ pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result
     let rules = profile::load(&arguments.profiles)?;
     let reference: Reference = arguments.target.parse()?;
     let target = Target::open(&reference, &surroundings.registry).await?;
-    let base = base::open(&arguments.image, surroundings).await?;
+    // What is to be checked in full is made anew.
+    let reads = arguments.verify != Verification::Full;
+    let cache = Cache::open(&arguments.cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
+    let base = base::open_cached(&arguments.image, surroundings, Some(&cache)).await?;
     slim::check_base(&base, &surroundings.printer)?;
-    let slimmed = slim::slim(&base, &rules, encoding, time.unwrap_or(DEFAULT_TIME), surroundings).await?;
+    let slimmed = slim::slim(&base, &rules, encoding, time.unwrap_or(DEFAULT_TIME), &cache, surroundings).await?;
     let documents = record::documents(&base, &rules, &slimmed, time)?;
     slim::check_result(&slimmed.layers, &documents.config, &documents.manifest, documents.index.as_ref())?;
 
-    push_layers(&base, &slimmed.layers, &target).await?;
+    push_layers(&base, &slimmed.layers, &target, surroundings).await?;
     record::push_config(&base, &documents, &target, surroundings).await?;
     target.put_document(&documents.manifest.document).await?;
     let ledger = record::ledger(&base, &rules, &slimmed, &documents, &reference, time);
@@ -35,6 +39,7 @@ pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result
     }
     let result = target.tag(documents.root()).await?;
     target.finish(base.progress()).await?;
+    cache.save(&base, &slimmed, &reference).await;
     if let Some(file) = &arguments.ledger {
         write_file(file, &ledger.to_json()).context("the image is pushed, but the ledger cannot be written")?;
     }
@@ -54,24 +59,50 @@ pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result
     Ok(ExitStatus::Done)
 }
 
-async fn push_layers(base: &base::BaseImage<'_>, layers: &[ResultLayer], target: &Target) -> Result<()> {
+/// Puts the layers at the target. A layer that is not on this machine comes here only if the target cannot have it otherwise.
+async fn push_layers(
+    base: &base::BaseImage<'_>,
+    layers: &[ResultLayer],
+    target: &Target,
+    surroundings: &Surroundings,
+) -> Result<()> {
     for (number, layer) in layers.iter().enumerate() {
-        let index = &layer.index;
-        let delivered = match &layer.path {
-            Some(path) => target.put_blob(&index.digest, index.stored_size, path, None, base.progress()).await,
-            None => {
-                let path = &base.blob(number).await?.path;
-                let from = match &base.image.reference {
-                    Reference::Registry(from) => Some(from),
-                    _ => None,
-                };
-                target.put_blob(&index.digest, index.stored_size, path, from, base.progress()).await
-            }
-        };
-        let delivered = delivered.with_context(|| format!("cannot push layer {number}"))?;
-        tracing::info!(layer = number, digest = %index.digest, ?delivered, "layer is at the target");
+        let delivered = push_layer(base, number, layer, target, surroundings);
+        let delivered = delivered.await.with_context(|| format!("cannot push layer {number}"))?;
+        tracing::info!(layer = number, digest = %layer.index.digest, ?delivered, "layer is at the target");
     }
     Ok(())
+}
+
+async fn push_layer(
+    base: &base::BaseImage<'_>,
+    number: usize,
+    layer: &ResultLayer,
+    target: &Target,
+    surroundings: &Surroundings,
+) -> Result<Delivered> {
+    let (digest, size) = (&layer.index.digest, layer.index.stored_size);
+    let mount_from = match (&layer.place, &base.image.reference) {
+        (Place::Source, Reference::Registry(from)) => Some(from),
+        (Place::Cache(cache), _) => Some(cache.name()),
+        _ => None,
+    };
+    let path = match &layer.place {
+        Place::Store(path) => path.clone(),
+        place => {
+            if let Some(delivered) = target.take_blob(digest, size, mount_from).await? {
+                return Ok(delivered);
+            }
+            match place {
+                Place::Cache(cache) => {
+                    let blob = record::descriptor(&layer.index);
+                    cache.fetch(&blob, &surroundings.store, base.progress()).await?
+                }
+                _ => base.blob(number).await?.path.clone(),
+            }
+        }
+    };
+    Ok(target.put_blob(digest, size, &path, None, base.progress()).await?)
 }
 
 fn encoding(arguments: &Build) -> Result<Encoding> {

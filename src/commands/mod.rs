@@ -2,6 +2,7 @@
 
 mod base;
 mod build;
+mod cache;
 mod copy;
 mod diff;
 mod failure;
@@ -11,6 +12,7 @@ mod list;
 mod plan;
 mod profile;
 mod record;
+mod rewriter;
 mod shell;
 mod slim;
 mod verify;

@@ -47,7 +47,7 @@ pub(super) fn documents(
 ) -> Result<Documents> {
     let image = &base.image;
     let is_foreign = |layer: &Descriptor| media_type::is_foreign(&layer.media_type) || !layer.urls.is_empty();
-    let has_new_layers = slimmed.layers.iter().any(|layer| layer.path.is_some());
+    let has_new_layers = slimmed.layers.iter().any(ResultLayer::is_new);
     let changed =
         has_new_layers || rules.image != ImageSettings::default() || image.manifest.layers.iter().any(is_foreign);
     if !changed {
@@ -64,9 +64,9 @@ pub(super) fn documents(
         settings: rules.image.clone(),
     };
     let config = Config::parse(edit_config(&image.config, &edit)).context("the new config cannot be read back")?;
-    let layers = slimmed.layers.iter().enumerate().map(|(number, layer)| match layer.path {
-        None => LayerSource::Kept(number),
-        Some(_) => LayerSource::New(descriptor(&layer.index)),
+    let layers = slimmed.layers.iter().enumerate().map(|(number, layer)| match layer.is_new() {
+        false => LayerSource::Kept(number),
+        true => LayerSource::New(descriptor(&layer.index)),
     });
     let manifest = edit_manifest(
         &image.manifest,
@@ -85,7 +85,8 @@ fn index_of(manifest: &Document, config: &Config, base: &BaseImage<'_>) -> Docum
     make_index(&[NewIndexEntry { manifest, config, base: base.image.index_entry() }])
 }
 
-fn descriptor(index: &LayerIndex) -> Descriptor {
+/// How a manifest points to a new layer.
+pub(super) fn descriptor(index: &LayerIndex) -> Descriptor {
     Descriptor {
         media_type: media_type::layer_media_type(index.compression).to_owned(),
         digest: index.digest,
@@ -107,7 +108,7 @@ fn history(base: &BaseImage<'_>, rules: &RuleSet, slimmed: &Slimmed, time: Optio
     };
     let names = profile_names(rules);
     let mut lines = Vec::new();
-    for (number, layer) in slimmed.layers.iter().enumerate().filter(|(_, layer)| layer.path.is_some()) {
+    for (number, layer) in slimmed.layers.iter().enumerate().filter(|(_, layer)| layer.is_new()) {
         let (created_by, empty_layer) = match base.stack.layers().get(number) {
             Some(before) => (format!("winslim: rewrite layer {number} ({}) with {names}", before.digest), true),
             None => (format!("winslim: add the files of {names}"), false),
@@ -210,14 +211,14 @@ fn layers(base: &BaseImage<'_>, slimmed: &Slimmed, documents: &Documents) -> Vec
     let record = |(number, layer): (usize, &ResultLayer)| {
         let before = base.stack.layers().get(number);
         let said = created_by.next().and_then(|text| text.as_deref());
-        let summary = slimmed.plan.layers.get(number).filter(|_| layer.path.is_some()).map(|layer| &layer.summary);
+        let summary = slimmed.plan.layers.get(number).filter(|_| layer.is_new()).map(|layer| &layer.summary);
         Layer {
             role: if before.is_some() { Role::of(number, said) } else { Role::Added },
-            outcome: match (before, &layer.path) {
+            outcome: match (before, layer.is_new()) {
                 (None, _) => LayerOutcome::Added,
-                (Some(_), Some(_)) => LayerOutcome::Rewritten,
-                (Some(_), None) if layer.would_have_grown => LayerOutcome::KeptSmaller,
-                (Some(_), None) => LayerOutcome::Reused,
+                (Some(_), true) => LayerOutcome::Rewritten,
+                (Some(_), false) if layer.would_have_grown => LayerOutcome::KeptSmaller,
+                (Some(_), false) => LayerOutcome::Reused,
             },
             before: before.map(|before| state(before, types_before[number])),
             after: state(&layer.index, types_after[number]),

@@ -3,23 +3,24 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Surroundings;
 use super::base::BaseImage;
+use super::cache::Cache;
 use super::failure::WouldNotImport;
+use super::rewriter::{Rewriter, Rewritten, publish};
 use crate::image::media_type::Compression;
-use crate::image::{Config, Document, Index, Manifest};
-use crate::layer::{EntryId, LayerIndex, LayerStack};
-use crate::plan::{LayerLimit, LayerPlan, Plan, plan};
+use crate::image::{Config, Digest, Document, Index, Manifest};
+use crate::layer::{LayerIndex, LayerStack};
+use crate::plan::{LayerLimit, Plan, plan};
 use crate::printer::Printer;
 use crate::profile::RuleSet;
-use crate::progress::Stage;
 use crate::rewrite::additions::Additions;
+use crate::rewrite::cache::key;
 use crate::rewrite::output::{DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL};
-use crate::rewrite::{LayerWriter, Settings, Spool, read_back, rewrite_layer};
-use crate::store::Temporary;
-use crate::transport::Image;
+use crate::rewrite::{LayerWriter, Settings};
+use crate::transport::{Artifacts, Image};
 use crate::verify::{Finding, ImageFacts, Severity, Subject, verify};
 
 /// How new layers are encoded.
@@ -39,7 +40,7 @@ pub(super) struct Encoding {
 
 impl Encoding {
     /// The settings for a layer that was compressed like this.
-    fn for_source(self, source: Compression) -> Settings {
+    pub(super) fn for_source(self, source: Compression) -> Settings {
         let (compression, default) = match self.compression.unwrap_or(source) {
             Compression::Zstd => (Compression::Zstd, DEFAULT_ZSTD_LEVEL),
             Compression::Gzip | Compression::None => (Compression::Gzip, DEFAULT_GZIP_LEVEL),
@@ -50,18 +51,40 @@ impl Encoding {
 }
 
 /// A layer of the result.
+#[derive(Clone)]
 pub(super) struct ResultLayer {
     pub(super) index: Arc<LayerIndex>,
-    /// Where its blob is, if it is new; a layer that was reused is at the source.
-    pub(super) path: Option<PathBuf>,
+    pub(super) place: Place,
+    /// What a cache keeps it under, if it was rewritten.
+    pub(super) key: Option<Digest>,
     /// Whether a rewritten one was thrown away because it was larger.
     pub(super) would_have_grown: bool,
+}
+
+/// Where the blob of a layer of the result is.
+#[derive(Clone)]
+pub(super) enum Place {
+    /// It was reused, and is where the image came from.
+    Source,
+    /// It is new, and this file of the store.
+    Store(PathBuf),
+    /// It is new, and in this cache.
+    Cache(Arc<Artifacts>),
+}
+
+impl ResultLayer {
+    /// Whether the base image does not have it.
+    pub(super) fn is_new(&self) -> bool {
+        !matches!(self.place, Place::Source)
+    }
 }
 
 /// The layers of the result, and the plan that made them.
 pub(super) struct Slimmed {
     pub(super) plan: Plan,
     pub(super) layers: Vec<ResultLayer>,
+    /// How far the layers may change, and what a cache keeps that under, if some may not change freely.
+    pub(super) limits: Option<(Digest, Vec<LayerLimit>)>,
 }
 
 /// Refuses an image that a Windows host would not import even as it is.
@@ -118,34 +141,25 @@ pub(super) async fn slim(
     rules: &RuleSet,
     encoding: Encoding,
     time: u64,
+    cache: &Cache<'_>,
     surroundings: &Surroundings,
 ) -> Result<Slimmed> {
     let additions = Additions::collect(&rules.adds, &base.stack)?;
     let count = base.stack.layers().len();
+    let mut plan = self::plan(&base.stack, rules, &[])?;
+    let mut rewriter = Rewriter::new(base, encoding, cache, surroundings)?;
+    let limits_key = key::of_limits(&base.stack, &plan, &rewriter.settings);
     let mut limits = vec![LayerLimit::Free; count];
-    // What a layer became under an earlier plan serves again if the new plan does the same to it and needs no more of it.
-    let mut done: Vec<Option<(LayerPlan, ResultLayer)>> = (0..count).map(|_| None).collect();
-    let directory = surroundings.store.temporary_directory()?;
-    let mut spool = Spool::create(directory.path().join("set-aside"))?;
-    let plan = loop {
-        let plan = plan(&base.stack, rules, &limits)?;
-        let sources = plan.sources();
-        let mut grown = None;
-        for (layer, done) in done.iter_mut().enumerate() {
-            let wanted = &plan.layers[layer];
-            let has_all = sources[layer].iter().all(|&entry| spool.has(EntryId { layer: layer as u32, entry }));
-            let is_done = has_all && done.as_ref().is_some_and(|(before, _)| before.actions == wanted.actions);
-            if wanted.is_untouched() || is_done {
-                continue;
-            }
-            let result = rewrite(base, &plan, layer, encoding, &mut spool, surroundings).await?;
-            if result.index.stored_size > base.stack.layers()[layer].stored_size {
-                grown = Some(layer);
-                break;
-            }
-            *done = Some((wanted.clone(), result));
-        }
-        let Some(layer) = grown else { break plan };
+    if let Some(known) = cache.limits(&limits_key, count).await? {
+        tracing::info!(limits = ?known, "an earlier build tried how far the layers may change");
+        plan = self::plan(&base.stack, rules, &known)?;
+        limits = known;
+    }
+    let mut layers = loop {
+        let layer = match rewriter.layers(&plan).await? {
+            Rewritten::Layers(layers) => break layers,
+            Rewritten::Grown(layer) => layer,
+        };
         anyhow::ensure!(
             limits[layer] != LayerLimit::Untouched,
             "layer {layer} was rewritten although it is to stay as it is; this is a mistake in winslim, please report it",
@@ -155,14 +169,14 @@ pub(super) async fn slim(
             _ => LayerLimit::Untouched,
         };
         tracing::info!(layer, limit = ?limits[layer], "the rewritten layer is larger than it was; planning around it");
+        plan = self::plan(&base.stack, rules, &limits)?;
     };
-    let mut layers = Vec::new();
-    for (layer, done) in done.into_iter().enumerate() {
-        let would_have_grown = limits[layer] == LayerLimit::Untouched;
-        layers.push(match done {
-            Some((_, result)) if !plan.layers[layer].is_untouched() => result,
-            _ => ResultLayer { index: Arc::clone(&base.stack.layers()[layer]), path: None, would_have_grown },
-        });
+    for (layer, limit) in layers.iter_mut().zip(&limits) {
+        layer.would_have_grown = *limit == LayerLimit::Untouched;
+    }
+    let limits = limits.iter().any(|limit| *limit != LayerLimit::Free).then_some((limits_key, limits));
+    if let Some((key, limits)) = &limits {
+        cache.keep_limits(key, limits)?;
     }
     if !additions.is_empty() {
         let settings = encoding.for_source(Compression::None);
@@ -170,44 +184,11 @@ pub(super) async fn slim(
         let layer = tokio::task::block_in_place(|| {
             additions.write(&mut writer, time)?;
             let (file, index) = writer.finish()?;
-            publish(file, index, settings, surroundings)
+            publish(file, index, settings, None, surroundings)
         })?;
         layers.push(layer);
     }
-    Ok(Slimmed { plan, layers })
-}
-
-async fn rewrite(
-    base: &BaseImage<'_>,
-    plan: &Plan,
-    layer: usize,
-    encoding: Encoding,
-    spool: &mut Spool,
-    surroundings: &Surroundings,
-) -> Result<ResultLayer> {
-    let descriptor = &base.image.manifest.layers[layer];
-    let blob = base.blob(layer).await?;
-    let settings = encoding.for_source(base.stack.layers()[layer].compression);
-    let writer = LayerWriter::new(surroundings.store.temporary()?, settings)?;
-    let task = base.progress().start(Stage::Rewrite, &descriptor.digest.short(), descriptor.size);
-    tokio::task::block_in_place(|| {
-        let (file, index) =
-            rewrite_layer(&blob.path, &base.stack, plan, layer, spool, writer, |bytes| task.advance(bytes))
-                .with_context(|| format!("cannot rewrite layer {layer} ({})", descriptor.digest))?;
-        task.finish();
-        publish(file, index, settings, surroundings)
-    })
-}
-
-/// Stores a new layer; if that is asked for, it is read back first.
-///
-/// Its index is not stored: it knows less of the blob than one that reading it gives.
-fn publish(file: Temporary, index: LayerIndex, settings: Settings, surroundings: &Surroundings) -> Result<ResultLayer> {
-    if settings.read_back {
-        read_back(file.path(), &index)?;
-    }
-    let path = surroundings.store.publish(file, &index.digest)?;
-    Ok(ResultLayer { index: Arc::new(index), path: Some(path), would_have_grown: false })
+    Ok(Slimmed { plan, layers, limits })
 }
 
 /// Refuses a result that a Windows host would not import.

@@ -33,14 +33,7 @@ pub(super) struct Editor<'a> {
 impl<'a> Editor<'a> {
     pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: usize, blob: Option<Arc<Source>>) -> Editor<'a> {
         let index = &*stack.layers()[layer];
-        let mut sources = vec![false; index.entries.len()];
-        for &source in plan.sources().get(layer).into_iter().flatten() {
-            let source = source as usize;
-            sources[source] = true;
-            for stream in index.streams_of(source) {
-                sources[stream] = true;
-            }
-        }
+        let sources = with_streams(index, plan.sources().get(layer).map_or(&[], Vec::as_slice));
         let actions = &plan.layers[layer].actions;
         Editor {
             stack,
@@ -163,6 +156,19 @@ impl<'a> Editor<'a> {
         })?;
         if found { Ok(()) } else { Err(RewriteError::NotSetAside(source.path.clone())) }
     }
+}
+
+/// For each entry of a layer whether it is one of these, or an alternate data stream of one.
+pub(super) fn with_streams(index: &LayerIndex, entries: &[u32]) -> Vec<bool> {
+    let mut chosen = vec![false; index.entries.len()];
+    for &entry in entries {
+        let entry = entry as usize;
+        chosen[entry] = true;
+        for stream in index.streams_of(entry) {
+            chosen[stream] = true;
+        }
+    }
+    chosen
 }
 
 /// The parts of a layer's tar that stay as they are, as long as they can be; the mark of the archive's end stays too.

@@ -5,6 +5,7 @@
 //! bounded queues between them. Memory does not grow with the layer.
 
 pub mod additions;
+pub mod cache;
 pub mod edit;
 pub mod output;
 pub mod spool;
@@ -21,7 +22,7 @@ use crate::image::digest::Hasher;
 use crate::image::media_type::Compression;
 use crate::layer::header::HeaderError;
 use crate::layer::read::{Blocks, for_each_piece};
-use crate::layer::{LayerIndex, LayerPath, LayerStack};
+use crate::layer::{EntryId, LayerIndex, LayerPath, LayerStack};
 use crate::plan::Plan;
 
 use crate::store::Temporary;
@@ -96,10 +97,50 @@ pub fn rewrite_layer(
         stored_before = piece.stored;
         Ok(())
     })?;
-    if end.digest != index.digest {
-        return Err(RewriteError::Changed { expected: index.digest, actual: end.digest });
-    }
+    unchanged(index, end.digest)?;
     Ok(writer.finish()?)
+}
+
+/// Sets entries of a layer aside for layers above, without rewriting it: `entries` are their numbers in the index.
+///
+/// Their alternate data streams come along. `advance` is told how many bytes of the blob were read since the last call.
+pub fn set_aside(
+    blob: &Path,
+    index: &LayerIndex,
+    layer: usize,
+    entries: &[u32],
+    spool: &mut Spool,
+    mut advance: impl FnMut(u64),
+) -> Result<(), RewriteError> {
+    let file = File::open(blob).context_path("open", blob)?;
+    let wanted = edit::with_streams(index, entries);
+    let (mut number, mut position, mut stored_before) = (0, 0, 0);
+    let end = for_each_piece(file, Blocks::Ignore, |piece| -> Result<(), RewriteError> {
+        let mut bytes = piece.bytes();
+        while let (false, Some(entry)) = (bytes.is_empty(), index.entries.get(number)) {
+            if position == entry.start && wanted[number] {
+                spool.begin(EntryId::new(layer, number), entry.data - entry.start, entry.end() - entry.data);
+            }
+            let left = entry.end() - position;
+            let (part, rest) = bytes.split_at(usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len())));
+            if wanted[number] {
+                spool.append(part)?;
+            }
+            position += part.len() as u64;
+            bytes = rest;
+            if position == entry.end() {
+                number += 1;
+            }
+        }
+        advance(piece.stored - stored_before);
+        stored_before = piece.stored;
+        Ok(())
+    })?;
+    unchanged(index, end.digest)
+}
+
+fn unchanged(index: &LayerIndex, actual: Digest) -> Result<(), RewriteError> {
+    if actual == index.digest { Ok(()) } else { Err(RewriteError::Changed { expected: index.digest, actual }) }
 }
 
 /// Reads a new layer back with a decoder that had no part in making it, and compares what comes with what was written.

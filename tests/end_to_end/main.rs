@@ -8,6 +8,7 @@ mod support;
 mod bad_image;
 mod bad_profile;
 mod bad_surroundings;
+mod cache;
 mod host;
 mod inspect;
 mod links;

@@ -1,0 +1,276 @@
+//! What earlier builds did, so that it need not be done again: kept in the store, and in repositories of registries for
+//! machines whose store is empty.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+
+use super::base::BaseImage;
+use super::slim::{Place, Slimmed};
+use super::{Surroundings, record};
+use crate::image::edit::make_artifact;
+use crate::image::{Compression, Descriptor, Digest, Document, Manifest};
+use crate::layer::LayerIndex;
+use crate::plan::LayerLimit;
+use crate::progress::Progress;
+use crate::rewrite::cache::{CacheEntry, LONGEST_PACKED, key, pack_layer, pack_limits};
+use crate::transport::{Artifacts, Reference, RegistryReference};
+
+/// The media type of a packed entry, and of the artifact that it is in.
+const ENTRY: &str = "application/vnd.winslim.cache.v1+zstd";
+
+/// The caches of a build.
+///
+/// A cache that fails costs time and nothing else, so that is a warning.
+pub(super) struct Cache<'a> {
+    surroundings: &'a Surroundings,
+    progress: Box<dyn Progress>,
+    /// Whether anything is taken from a cache.
+    reads: bool,
+    from: Vec<Remote>,
+    to: Option<Artifacts>,
+}
+
+/// A repository that entries are taken from.
+struct Remote {
+    artifacts: Arc<Artifacts>,
+    /// Whether it failed; then it is not asked again.
+    failed: AtomicBool,
+}
+
+/// A layer that was rewritten before.
+pub(super) struct Found {
+    pub(super) index: LayerIndex,
+    pub(super) place: Place,
+}
+
+impl<'a> Cache<'a> {
+    /// The store, and these repositories. Unless it `reads`, a cache is only written to.
+    pub(super) fn open(
+        from: &[String],
+        to: Option<&str>,
+        reads: bool,
+        surroundings: &'a Surroundings,
+    ) -> Result<Cache<'a>> {
+        let artifacts = |text: &str| -> Result<Artifacts> {
+            Ok(Artifacts::open(RegistryReference::parse_repository(text)?, &surroundings.registry)?)
+        };
+        let remote = |text: &String| -> Result<Remote> {
+            Ok(Remote { artifacts: Arc::new(artifacts(text)?), failed: AtomicBool::new(false) })
+        };
+        Ok(Cache {
+            surroundings,
+            progress: surroundings.printer.progress(),
+            reads,
+            from: from.iter().map(remote).collect::<Result<_>>()?,
+            to: to.map(artifacts).transpose()?,
+        })
+    }
+
+    /// The index of a layer that nobody rewrote, from a repository. It is used and not stored: the store keeps what this
+    /// machine read itself.
+    pub(super) async fn index(&self, layer: &Descriptor, diff_id: &Digest) -> Option<LayerIndex> {
+        let (remote, entry, _) = self.remote_entry(&key::of_index(&layer.digest)).await?;
+        match entry {
+            CacheEntry::Layer(index)
+                if (index.digest, index.stored_size, &index.diff_id) == (layer.digest, layer.size, diff_id) =>
+            {
+                tracing::info!(digest = %layer.digest, cache = %remote.name(), "layer index from the cache");
+                Some(index)
+            }
+            _ => None,
+        }
+    }
+
+    /// What a layer with this key became, if it was rewritten before.
+    pub(super) async fn layer(&self, key: &Digest, compression: Compression) -> Result<Option<Found>> {
+        if let Some(CacheEntry::Layer(index)) = self.local_entry(key)?
+            && let Some(path) = self.stored_blob(&index)
+        {
+            tracing::info!(%key, digest = %index.digest, "layer was rewritten before");
+            return Ok(Some(Found { index, place: Place::Store(path) }));
+        }
+        let Some((remote, CacheEntry::Layer(index), manifest)) = self.remote_entry(key).await else {
+            return Ok(None);
+        };
+        let is_held = manifest.layers.get(1).is_some_and(|layer| {
+            (layer.digest, layer.size, index.compression) == (index.digest, index.stored_size, compression)
+        });
+        let is_there = is_held && self.is_there(&remote, &index.digest).await;
+        tracing::info!(%key, digest = %index.digest, cache = %remote.name(), is_there, "layer was rewritten elsewhere");
+        Ok(is_there.then_some(Found { index, place: Place::Cache(remote) }))
+    }
+
+    /// The limits of `count` layers at which an earlier build with this key arrived.
+    pub(super) async fn limits(&self, key: &Digest, count: usize) -> Result<Option<Vec<LayerLimit>>> {
+        let entry = match self.local_entry(key)? {
+            Some(entry) => Some(entry),
+            None => self.remote_entry(key).await.map(|(_, entry, _)| entry),
+        };
+        match entry {
+            Some(CacheEntry::Limits(limits)) if limits.len() == count => Ok(Some(limits)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps a rewritten layer, whose blob is in the store, for later builds on this machine.
+    pub(super) fn keep_layer(&self, key: &Digest, index: &LayerIndex) -> Result<()> {
+        Ok(self.surroundings.store.write_rewritten(key::VERSION, key, &pack_layer(index))?)
+    }
+
+    /// Keeps limits for later builds on this machine.
+    pub(super) fn keep_limits(&self, key: &Digest, limits: &[LayerLimit]) -> Result<()> {
+        Ok(self.surroundings.store.write_rewritten(key::VERSION, key, &pack_limits(limits))?)
+    }
+
+    /// Puts what a build used and made into the repository for other machines, as far as it is not there. The image, which
+    /// is at `target` by now, is done all the same when this fails.
+    pub(super) async fn save(&self, base: &BaseImage<'_>, slimmed: &Slimmed, target: &Reference) {
+        let Some(to) = &self.to else { return };
+        if let Err(error) = self.save_all(to, base, slimmed, target).await {
+            let warning = format!("the image is pushed, but the cache `{}` cannot be written: {error:#}", to.name());
+            self.surroundings.printer.warn(&warning);
+        }
+    }
+
+    async fn save_all(
+        &self,
+        to: &Artifacts,
+        base: &BaseImage<'_>,
+        slimmed: &Slimmed,
+        target: &Reference,
+    ) -> Result<()> {
+        for index in base.stack.layers() {
+            self.save_entry(to, &key::of_index(&index.digest), pack_layer(index), None).await?;
+        }
+        for layer in &slimmed.layers {
+            let Some(key) = &layer.key else { continue };
+            let mount_from = match (&layer.place, target) {
+                (Place::Cache(from), _) => Some(from.name()),
+                (_, Reference::Registry(name)) => Some(name),
+                _ => None,
+            };
+            let blob = record::descriptor(&layer.index);
+            let path = match &layer.place {
+                Place::Store(path) => Some(path),
+                _ => None,
+            };
+            self.save_entry(to, key, pack_layer(&layer.index), Some((blob, path, mount_from))).await?;
+        }
+        if let Some((key, limits)) = &slimmed.limits {
+            self.save_entry(to, key, pack_limits(limits), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts an entry, unless it is there; with it the blob of a layer. A blob that is in another registry's cache is not
+    /// brought here for this alone: then there is no entry.
+    async fn save_entry(
+        &self,
+        to: &Artifacts,
+        key: &Digest,
+        packed: Vec<u8>,
+        layer: Option<(Descriptor, Option<&PathBuf>, Option<&RegistryReference>)>,
+    ) -> Result<()> {
+        let entry = Descriptor::of_content(ENTRY, &packed);
+        let blobs: Vec<Descriptor> =
+            [Some(entry.clone()), layer.as_ref().map(|(blob, ..)| blob.clone())].into_iter().flatten().collect();
+        let manifest: Document = make_artifact(ENTRY, &blobs);
+        let present = to.find(&tag(key)).await?;
+        if entry.size > LONGEST_PACKED || present.is_some_and(|present| present.document.digest() == manifest.digest())
+        {
+            return Ok(());
+        }
+        let progress = &*self.progress;
+        if let Some((blob, path, mount_from)) = layer {
+            match path {
+                Some(path) => drop(to.put_blob(&blob, path, mount_from, progress).await?),
+                None if to.take_blob(&blob.digest, mount_from).await?.is_none() => return Ok(()),
+                None => {}
+            }
+        }
+        let store = &self.surroundings.store;
+        let path = store.blob_path(&store.put(&packed)?);
+        to.put_blob(&entry, &path, None, progress).await?;
+        to.put(&tag(key), &manifest, store, progress).await?;
+        tracing::info!(%key, cache = %to.name(), bytes = entry.size, "cache entry written");
+        Ok(())
+    }
+
+    fn local_entry(&self, key: &Digest) -> Result<Option<CacheEntry>> {
+        if !self.reads {
+            return Ok(None);
+        }
+        let bytes = self.surroundings.store.read_rewritten(key::VERSION, key)?;
+        Ok(bytes.and_then(|bytes| CacheEntry::unpack(&bytes)))
+    }
+
+    /// Where the blob of a layer is in the store, if it is there as a whole.
+    fn stored_blob(&self, index: &LayerIndex) -> Option<PathBuf> {
+        let path = self.surroundings.store.blob(&index.digest)?;
+        path.metadata().is_ok_and(|metadata| metadata.len() == index.stored_size).then_some(path)
+    }
+
+    /// The first entry with this key of all repositories, and the manifest that it came with.
+    async fn remote_entry(&self, key: &Digest) -> Option<(Arc<Artifacts>, CacheEntry, Manifest)> {
+        if !self.reads {
+            return None;
+        }
+        for remote in &self.from {
+            let found = self.ask(remote, self.pull_entry(&remote.artifacts, key)).await.flatten();
+            if let Some((entry, manifest)) = found {
+                return Some((Arc::clone(&remote.artifacts), entry, manifest));
+            }
+        }
+        None
+    }
+
+    async fn pull_entry(&self, artifacts: &Artifacts, key: &Digest) -> Result<Option<(CacheEntry, Manifest)>> {
+        let Some(manifest) = artifacts.find(&tag(key)).await? else { return Ok(None) };
+        let Some(entry) = manifest.layers.first().filter(|entry| is_entry(entry)) else { return Ok(None) };
+        let path = artifacts.fetch(entry, &self.surroundings.store, &*self.progress).await?;
+        let packed = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let entry = tokio::task::block_in_place(|| CacheEntry::unpack(&packed));
+        if entry.is_none() {
+            tracing::info!(%key, cache = %artifacts.name(), "what is in the cache cannot be used");
+        }
+        Ok(entry.map(|entry| (entry, manifest)))
+    }
+
+    async fn is_there(&self, artifacts: &Arc<Artifacts>, digest: &Digest) -> bool {
+        let remote = self.from.iter().find(|remote| Arc::ptr_eq(&remote.artifacts, artifacts));
+        let Some(remote) = remote else { return false };
+        let asked = async { Ok(artifacts.has_blob(digest).await?) };
+        self.ask(remote, asked).await.unwrap_or_default()
+    }
+
+    /// Does something with a repository that may fail; from then on nothing is asked of it.
+    async fn ask<T>(&self, remote: &Remote, what: impl Future<Output = Result<T>>) -> Option<T> {
+        if remote.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        match what.await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                // Of several that fail side by side one is enough to tell.
+                if !remote.failed.swap(true, Ordering::Relaxed) {
+                    let name = remote.artifacts.name();
+                    let warning =
+                        format!("the cache `{name}` cannot be read, so this build does without it: {error:#}");
+                    self.surroundings.printer.warn(&warning);
+                }
+                None
+            }
+        }
+    }
+}
+
+fn tag(key: &Digest) -> String {
+    format!("winslim-{}", key.hex())
+}
+
+fn is_entry(blob: &Descriptor) -> bool {
+    blob.media_type == ENTRY && blob.size <= LONGEST_PACKED
+}

@@ -1,0 +1,166 @@
+//! Carrying out plans, layer by layer, without doing anything twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use super::Surroundings;
+use super::base::BaseImage;
+use super::cache::Cache;
+use super::slim::{Encoding, Place, ResultLayer};
+use crate::image::Digest;
+use crate::layer::{EntryId, LayerIndex};
+use crate::plan::{Action, Plan};
+use crate::progress::{Stage, Task};
+use crate::rewrite::cache::key;
+use crate::rewrite::{LayerWriter, Settings, Spool, read_back, rewrite_layer, set_aside};
+use crate::store::Temporary;
+
+/// Makes the layers that plans for one image want.
+pub(super) struct Rewriter<'a> {
+    base: &'a BaseImage<'a>,
+    cache: &'a Cache<'a>,
+    surroundings: &'a Surroundings,
+    /// How each layer is encoded when it is rewritten.
+    pub(super) settings: Vec<Settings>,
+    /// What was made by now, by its key: the plan changes while a build finds out which layers grow, and much of it stays.
+    made: BTreeMap<Digest, ResultLayer>,
+    spool: Spool,
+    /// Where the spool lies.
+    _directory: TempDir,
+}
+
+/// What came of a plan.
+pub(super) enum Rewritten {
+    /// All layers.
+    Layers(Vec<ResultLayer>),
+    /// The lowest layer that becomes larger than it was.
+    Grown(usize),
+}
+
+impl<'a> Rewriter<'a> {
+    pub(super) fn new(
+        base: &'a BaseImage<'a>,
+        encoding: Encoding,
+        cache: &'a Cache<'a>,
+        surroundings: &'a Surroundings,
+    ) -> Result<Rewriter<'a>> {
+        let directory = surroundings.store.temporary_directory()?;
+        Ok(Rewriter {
+            base,
+            cache,
+            surroundings,
+            settings: base.stack.layers().iter().map(|layer| encoding.for_source(layer.compression)).collect(),
+            made: BTreeMap::new(),
+            spool: Spool::create(directory.path().join("set-aside"))?,
+            _directory: directory,
+        })
+    }
+
+    /// Makes the layers of a plan, those that stay included, from the base upward.
+    pub(super) async fn layers(&mut self, plan: &Plan) -> Result<Rewritten> {
+        let mut layers = Vec::new();
+        for (number, before) in self.base.stack.layers().iter().enumerate() {
+            if plan.layers[number].is_untouched() {
+                let index = Arc::clone(before);
+                layers.push(ResultLayer { index, place: Place::Source, key: None, would_have_grown: false });
+                continue;
+            }
+            match self.layer(plan, number).await? {
+                Some(layer) => layers.push(layer),
+                None => return Ok(Rewritten::Grown(number)),
+            }
+        }
+        Ok(Rewritten::Layers(layers))
+    }
+
+    /// A layer as the plan wants it, or nothing if it becomes larger than it was.
+    async fn layer(&mut self, plan: &Plan, layer: usize) -> Result<Option<ResultLayer>> {
+        let settings = self.settings[layer];
+        let key = key::of_layer(&self.base.stack, plan, layer, settings);
+        if let Some(made) = self.made.get(&key) {
+            return Ok(Some(made.clone()));
+        }
+        let result = match self.cache.layer(&key, settings.compression).await? {
+            Some(found) => {
+                let index = Arc::new(found.index);
+                Some(ResultLayer { index, place: found.place, key: Some(key), would_have_grown: false })
+            }
+            None => self.rewrite(plan, layer, key).await?,
+        };
+        if let Some(layer) = &result {
+            self.made.insert(key, layer.clone());
+        }
+        Ok(result)
+    }
+
+    async fn rewrite(&mut self, plan: &Plan, layer: usize, key: Digest) -> Result<Option<ResultLayer>> {
+        self.set_aside_below(plan, layer).await?;
+        let (base, settings) = (self.base, self.settings[layer]);
+        let blob = base.blob(layer).await?;
+        let writer = LayerWriter::new(self.surroundings.store.temporary()?, settings)?;
+        let task = self.start(layer);
+        tokio::task::block_in_place(|| {
+            let advance = |bytes| task.advance(bytes);
+            let (file, index) =
+                rewrite_layer(&blob.path, &base.stack, plan, layer, &mut self.spool, writer, advance)
+                    .with_context(|| format!("cannot rewrite layer {layer} ({})", base.stack.layers()[layer].digest))?;
+            task.finish();
+            if index.stored_size > base.stack.layers()[layer].stored_size {
+                return Ok(None);
+            }
+            let result = publish(file, index, settings, Some(key), self.surroundings)?;
+            self.cache.keep_layer(&key, &result.index)?;
+            Ok(Some(result))
+        })
+    }
+
+    /// Sets aside what a layer takes over from lower ones that were not rewritten in this run, or under another plan.
+    async fn set_aside_below(&mut self, plan: &Plan, layer: usize) -> Result<()> {
+        let mut missing: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for action in &plan.layers[layer].actions {
+            if let Action::Promote(from @ EntryId { layer: below, entry }) = *action
+                && (below as usize) < layer
+                && !self.spool.has(from)
+            {
+                missing.entry(below as usize).or_default().push(entry);
+            }
+        }
+        for (below, entries) in missing {
+            let base = self.base;
+            let blob = base.blob(below).await?;
+            let index = &base.stack.layers()[below];
+            let task = self.start(below);
+            tokio::task::block_in_place(|| {
+                set_aside(&blob.path, index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
+            })
+            .with_context(|| format!("cannot read layer {below} ({})", index.digest))?;
+            task.finish();
+        }
+        Ok(())
+    }
+
+    fn start(&self, layer: usize) -> Box<dyn Task> {
+        let before = &self.base.stack.layers()[layer];
+        self.base.progress().start(Stage::Rewrite, &before.digest.short(), before.stored_size)
+    }
+}
+
+/// Stores a new layer; if that is asked for, it is read back first.
+///
+/// Its index is not stored as that of its blob: it knows less of the blob than one that reading it gives.
+pub(super) fn publish(
+    file: Temporary,
+    index: LayerIndex,
+    settings: Settings,
+    key: Option<Digest>,
+    surroundings: &Surroundings,
+) -> Result<ResultLayer> {
+    if settings.read_back {
+        read_back(file.path(), &index)?;
+    }
+    let path = surroundings.store.publish(file, &index.digest)?;
+    Ok(ResultLayer { index: Arc::new(index), place: Place::Store(path), key, would_have_grown: false })
+}

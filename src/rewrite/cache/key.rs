@@ -1,0 +1,123 @@
+//! Keys: digests of all that the result of a piece of work depends on.
+
+use crate::image::Digest;
+use crate::image::digest::Hasher;
+use crate::layer::LayerStack;
+use crate::layer::index::VERSION as INDEX_VERSION;
+use crate::plan::{Action, Plan};
+use crate::rewrite::Settings;
+
+/// The version of what rewriting writes, for the same layer, plan and settings. It is to be raised with every change.
+pub const VERSION: u32 = 1;
+
+/// The key of the index of a layer that nobody rewrites.
+pub fn of_index(layer: &Digest) -> Digest {
+    Digest::of(format!("winslim index {INDEX_VERSION}\n{layer}").as_bytes())
+}
+
+/// The key of what a layer becomes by a plan. How many threads compress and whether the result is read back changes nothing.
+pub fn of_layer(stack: &LayerStack, plan: &Plan, layer: usize, settings: Settings) -> Digest {
+    let Settings { compression, level, recompress, threads: _, read_back: _ } = settings;
+    let mut hasher = Hasher::new();
+    let tool = concat!("winslim ", env!("CARGO_PKG_VERSION"));
+    let digest = stack.layers()[layer].digest;
+    hasher.update(format!("{tool} layer {VERSION}\n{digest}\n{compression:?} {level} {recompress}\n").as_bytes());
+    for action in &plan.layers[layer].actions {
+        match action {
+            Action::Keep => hasher.update(b"k"),
+            Action::Remove(_) => hasher.update(b"r"),
+            Action::Retarget(target) => {
+                // Nothing of the target but its name gets into the layer.
+                let name = stack.entry(*target).path.as_str();
+                hasher.update(format!("t{} {name}", name.len()).as_bytes());
+            }
+            Action::Promote(from) => {
+                let source = stack.layers()[from.layer as usize].digest;
+                hasher.update(format!("p{source} {}\n", from.entry).as_bytes());
+            }
+        }
+    }
+    hasher.finish()
+}
+
+/// The key of the limits at which a build arrives that begins with this plan, in which every layer is free. There is one
+/// value of `settings` for each layer.
+pub fn of_limits(stack: &LayerStack, free: &Plan, settings: &[Settings]) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(b"winslim limits\n");
+    for (layer, &settings) in settings.iter().enumerate() {
+        hasher.update(format!("{}\n", of_layer(stack, free, layer, settings)).as_bytes());
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::image::media_type::Compression;
+    use crate::layer::index::tests::index_of;
+    use crate::layer::{EntryId, EntryKind};
+    use crate::plan::{Cause, plan};
+    use crate::profile::RuleSet;
+
+    const SETTINGS: Settings =
+        Settings { compression: Compression::Gzip, level: 6, recompress: false, threads: 1, read_back: false };
+
+    fn stack(base: &[u8]) -> LayerStack {
+        let names = ["Files/a", "Files/b", "Files/c"].map(|name| (EntryKind::File, name));
+        let mut layers = [index_of(&names), index_of(&names)];
+        layers[0].digest = Digest::of(base);
+        LayerStack::new(layers.map(Arc::new).into())
+    }
+
+    #[test]
+    fn everything_that_changes_the_result_changes_the_key() {
+        let (stack, other_base) = (stack(b"base"), stack(b"other"));
+        let with = |actions: &[(usize, Action)]| {
+            let mut plan = plan(&stack, &RuleSet::default(), &[]).unwrap();
+            for (entry, action) in actions {
+                plan.layers[1].actions[*entry] = *action;
+            }
+            plan
+        };
+        let key = |plan: &Plan| of_layer(&stack, plan, 1, SETTINGS);
+        let removed = with(&[(0, Action::Remove(Cause::Shadowed))]);
+        let promoted = with(&[(1, Action::Promote(EntryId::new(0, 0)))]);
+        let different = [
+            key(&with(&[])),
+            key(&removed),
+            key(&with(&[(1, Action::Remove(Cause::Shadowed))])),
+            key(&with(&[(1, Action::Retarget(EntryId::new(0, 0)))])),
+            key(&with(&[(1, Action::Retarget(EntryId::new(0, 1)))])),
+            key(&promoted),
+            key(&with(&[(1, Action::Promote(EntryId::new(0, 1)))])),
+            of_layer(&other_base, &promoted, 1, SETTINGS),
+            of_layer(&stack, &removed, 0, SETTINGS),
+            of_layer(&stack, &removed, 1, Settings { level: 7, ..SETTINGS }),
+            of_layer(&stack, &removed, 1, Settings { recompress: true, ..SETTINGS }),
+            of_layer(&stack, &removed, 1, Settings { compression: Compression::Zstd, ..SETTINGS }),
+            of_limits(&stack, &removed, &[SETTINGS; 2]),
+            of_limits(&other_base, &removed, &[SETTINGS; 2]),
+            of_limits(&stack, &promoted, &[SETTINGS; 2]),
+            of_index(&Digest::of(b"base")),
+            of_index(&Digest::of(b"other")),
+        ];
+        assert_eq!(different.iter().collect::<BTreeSet<_>>().len(), different.len(), "{different:?}");
+    }
+
+    #[test]
+    fn what_does_not_change_the_result_does_not_change_the_key() {
+        let (stack, other_base) = (stack(b"base"), stack(b"other"));
+        let mut plan = plan(&stack, &RuleSet::default(), &[]).unwrap();
+        plan.layers[1].actions[0] = Action::Remove(Cause::Shadowed);
+        plan.layers[1].actions[1] = Action::Retarget(EntryId::new(0, 2));
+        let key = of_layer(&stack, &plan, 1, SETTINGS);
+        assert_eq!(of_layer(&other_base, &plan, 1, SETTINGS), key, "no data comes from the base");
+        assert_eq!(of_layer(&stack, &plan, 1, Settings { threads: 9, read_back: true, ..SETTINGS }), key);
+        plan.layers[1].actions[0] = Action::Remove(Cause::Rule(3));
+        assert_eq!(of_layer(&stack, &plan, 1, SETTINGS), key, "why an entry goes does not matter");
+    }
+}
