@@ -1,7 +1,7 @@
 //! The image that a command looks at: found, brought here as far as needed, and indexed.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, BufWriter, Write};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +13,13 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::Surroundings;
 use super::cache::Cache;
 use crate::cli;
-use crate::error::IoContext;
+use crate::error::{IoContext, PathError};
+use crate::hive::{RegistryVersion, read_version};
 use crate::image::{Descriptor, Digest};
 use crate::layer::index::VERSION;
 use crate::layer::{LayerIndex, LayerStack};
 use crate::progress::{Progress, Stage};
+use crate::store::Temporary;
 use crate::transport::{Image, LocalBlob, Reference, Source};
 
 /// How many layers are brought at once.
@@ -102,8 +104,9 @@ impl BaseImage<'_> {
                 let _permit = permits.acquire().await?;
                 let blob = self.blob(layer).await?;
                 let (path, wanted, progress) = (blob.path.clone(), descriptor.clone(), Arc::clone(&self.progress));
+                let hive = store.temporary()?;
                 // On a thread of its own, so that the downloads of other layers go on: registries cut slow readers off.
-                let index = tokio::task::spawn_blocking(move || index_blob(&path, &wanted, &*progress))
+                let index = tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, &*progress))
                     .await?
                     .with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
                 store.write_index(VERSION, &descriptor.digest, &index.encode())?;
@@ -127,15 +130,56 @@ async fn decode(stored: Option<Vec<u8>>, digest: Digest) -> Result<Option<LayerI
     Ok(tokio::task::spawn_blocking(move || LayerIndex::decode(&bytes, &digest)).await?)
 }
 
-/// Reads a blob once, and checks that it is the one of the descriptor.
-pub(super) fn index_blob(path: &Path, descriptor: &Descriptor, progress: &dyn Progress) -> Result<LayerIndex> {
+/// Reads a blob once, and checks that it is the one of the descriptor. `hive` takes up its SOFTWARE hive meanwhile.
+fn index_blob(path: &Path, descriptor: &Descriptor, hive: Temporary, progress: &dyn Progress) -> Result<LayerIndex> {
     let file = File::open(path).context_path("open", path)?;
     let task = progress.start(Stage::Index, &descriptor.digest.short(), descriptor.size);
-    let index = LayerIndex::read(BufReader::new(file), |bytes| task.advance(bytes));
+    let mut hive = SpooledHive { file: BufWriter::new(hive), length: 0, failed: None };
+    let index = LayerIndex::read_with_hive(BufReader::new(file), |bytes| task.advance(bytes), |bytes| hive.take(bytes));
     task.finish();
-    let index = index?;
+    let mut index = index?;
     if index.digest != descriptor.digest {
         bail!("`{}` is damaged: its digest is {}; get it again", path.display(), index.digest);
     }
+    index.registry = hive.read()?;
     Ok(index)
+}
+
+/// The longest SOFTWARE hive that is looked into, in bytes. Those of Windows have about 100 million.
+const LONGEST_HIVE: u64 = 1 << 30;
+
+/// A SOFTWARE hive on its way into a file: what it says lies here and there in it.
+struct SpooledHive {
+    file: BufWriter<Temporary>,
+    length: u64,
+    failed: Option<io::Error>,
+}
+
+impl SpooledHive {
+    fn take(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        if self.failed.is_none() && self.length <= LONGEST_HIVE {
+            self.failed = self.file.write_all(bytes).err();
+        }
+    }
+
+    /// What the hive says, if there is one that can be read.
+    fn read(self) -> Result<Option<RegistryVersion>> {
+        let path = self.file.get_ref().path().to_owned();
+        if let Some(error) = self.failed {
+            return Err(PathError::new("write to", path, error).into());
+        }
+        if self.length == 0 || self.length > LONGEST_HIVE {
+            return Ok(None);
+        }
+        // The file lives as long as this.
+        let _written =
+            self.file.into_inner().map_err(io::IntoInnerError::into_error).context_path("write to", &path)?;
+        let file = File::open(&path).context_path("open", &path)?;
+        let said = read_version(file);
+        if let Err(error) = &said {
+            tracing::info!(%error, "the SOFTWARE hive cannot be looked into");
+        }
+        Ok(said.ok())
+    }
 }

@@ -8,6 +8,7 @@ use super::failure::Usage;
 use super::{Surroundings, base, deliver, deliver_text};
 use crate::cli::{self, Format, Inspect};
 use crate::error::{ExitStatus, IoContext};
+use crate::hive::RegistryVersion;
 use crate::inspect::policy::{Condition, Facts, Measure, dive_rules};
 use crate::inspect::{By, Grouping, SizeModel};
 use crate::report::html;
@@ -30,7 +31,9 @@ pub(super) async fn run(arguments: Inspect, surroundings: &Surroundings) -> Resu
     }
     let model = SizeModel::new(&base.stack);
     let config = &base.image.config;
-    let header = Header::new(base.image.reference.to_string(), base.image.manifest.document.digest(), config);
+    let registry = RegistryVersion::of_layers(layers.iter().filter_map(|layer| layer.registry.as_ref()));
+    let digest = base.image.manifest.document.digest();
+    let header = Header::new(base.image.reference.to_string(), digest, config, registry);
     let grouping = Grouping { by: by(&arguments), layer: arguments.layer };
     let mut report = InspectReport::new(header.clone(), config, &model, grouping, arguments.top);
 

@@ -21,7 +21,7 @@ use crate::rewrite::cache::key;
 use crate::rewrite::output::{DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL};
 use crate::rewrite::{LayerWriter, Settings};
 use crate::transport::{Artifacts, Image};
-use crate::verify::{Finding, ImageFacts, Severity, Subject, verify};
+use crate::verify::{Finding, ImageFacts, REGISTRY_VERSION, Severity, Subject, verify};
 
 /// How new layers are encoded.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +91,11 @@ pub(super) struct Slimmed {
 pub(super) fn check_base(base: &BaseImage<'_>, printer: &Printer) -> Result<()> {
     let findings = verify_image(&base.stack, &base.image.config, &base.image.manifest, base.image.index_entry());
     for finding in findings.iter().filter(|finding| finding.severity == Severity::Warning) {
-        printer.detail(&format!("verify: {}", crate::report::verify::line(finding)));
+        let line = crate::report::verify::line(finding);
+        match finding.rule {
+            REGISTRY_VERSION => printer.warn(&line),
+            _ => printer.detail(&format!("verify: {line}")),
+        }
     }
     let errors = errors_in(findings);
     if errors.is_empty() {

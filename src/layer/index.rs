@@ -4,6 +4,7 @@
 //! (4 bytes), and the index in postcard's encoding. A stored index that is of another version or damaged is made anew.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +13,13 @@ use super::scan::{ScanError, Scanner};
 use super::{Entry, EntryKind, FoldedPath};
 use crate::error::reason;
 use crate::gzip::BlockMap;
+use crate::hive::RegistryVersion;
 use crate::image::Digest;
 use crate::image::digest::Hasher;
 pub use crate::image::media_type::Compression;
 
 /// The version of the stored form.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 const MAGIC: &[u8] = b"winslim index\n";
 
@@ -42,6 +44,8 @@ pub struct LayerIndex {
     pub security: Vec<Box<str>>,
     /// Where compressed bytes lie, and which of them a rewritten layer can take over.
     pub blocks: BlockMap,
+    /// What the layer's SOFTWARE hive says, if it has one that can be looked into; see [`LayerIndex::read_with_hive`].
+    pub registry: Option<RegistryVersion>,
 }
 
 /// Why a layer could not be indexed.
@@ -57,13 +61,25 @@ pub enum IndexError {
 
 impl LayerIndex {
     /// Reads a layer blob once. `advance` is told how many bytes of the blob were read since it was last called.
-    pub fn read(blob: impl Read + Send, mut advance: impl FnMut(u64)) -> Result<LayerIndex, IndexError> {
+    pub fn read(blob: impl Read + Send, advance: impl FnMut(u64)) -> Result<LayerIndex, IndexError> {
+        LayerIndex::read_with_hive(blob, advance, |_| {})
+    }
+
+    /// Like [`LayerIndex::read`]; `hive` is given the data of the layer's SOFTWARE hive as it comes by, from its first byte on:
+    /// of the hive itself, or of its delta in an upper layer. What it says is for the caller to put into the index.
+    pub fn read_with_hive(
+        blob: impl Read + Send,
+        mut advance: impl FnMut(u64),
+        mut hive: impl FnMut(&[u8]),
+    ) -> Result<LayerIndex, IndexError> {
         let mut scanner = Scanner::new();
         let mut hasher = Hasher::new();
+        let mut software = Software::default();
         let mut stored_before = 0;
         let blob = for_each_piece(blob, Blocks::Note, |piece: &Piece| -> Result<(), IndexError> {
             hasher.update(piece.bytes());
             scanner.feed(piece.bytes())?;
+            software.pass(piece.bytes(), scanner.entries(), &mut hive);
             advance(piece.stored - stored_before);
             stored_before = piece.stored;
             Ok(())
@@ -79,6 +95,7 @@ impl LayerIndex {
             entries: scan.entries,
             security: scan.security,
             blocks: blob.blocks,
+            registry: None,
         })
     }
 
@@ -128,6 +145,45 @@ impl LayerIndex {
     }
 }
 
+/// Finds the data of the first SOFTWARE hive of a layer while its tar streams by.
+#[derive(Debug, Default)]
+struct Software {
+    /// How many entries are known not to be it.
+    passed: usize,
+    /// Where its data lies in the tar, once it is known.
+    data: Option<Range<u64>>,
+    /// How much of the tar has come.
+    position: u64,
+}
+
+impl Software {
+    /// Takes the next bytes of the tar, given the entries that have begun by their end.
+    fn pass(&mut self, bytes: &[u8], entries: &[Entry], hive: &mut impl FnMut(&[u8])) {
+        if self.data.is_none() {
+            let is_hive = |entry: &&Entry| entry.kind == EntryKind::File && is_software(entry.path.as_str());
+            let found = entries.iter().skip(self.passed).find(is_hive);
+            self.data = found.map(|entry| entry.data..entry.data + entry.size);
+            self.passed = entries.len();
+        }
+        let start = self.position;
+        self.position += bytes.len() as u64;
+        let Some(data) = &self.data else { return };
+        let inside = |position: u64| (position.clamp(start, self.position) - start) as usize;
+        let part = &bytes[inside(data.start)..inside(data.end)];
+        if !part.is_empty() {
+            hive(part);
+        }
+    }
+}
+
+/// Whether this is the SOFTWARE hive of a base layer, or its delta in an upper layer (hcsshim
+/// `internal/wclayer/cim/common.go`).
+fn is_software(path: &str) -> bool {
+    ["Files/Windows/System32/config/SOFTWARE", "Hives/Software_Delta"]
+        .iter()
+        .any(|name| path.eq_ignore_ascii_case(name))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -171,7 +227,28 @@ pub(crate) mod tests {
             entries,
             security: Vec::new(),
             blocks: BlockMap::opaque(unpacked_size, stored_size),
+            registry: None,
         }
+    }
+
+    #[test]
+    fn the_data_of_the_hive_is_handed_over() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let hive = "regf and so on ".repeat(50_000);
+        let other = "something else ".repeat(30_000);
+        for (name, data) in [
+            ("Files/Windows/SOFTWARE", &other),
+            ("Files/Windows/System32/Config/software", &hive),
+            ("Hives/Software_Delta", &other),
+        ] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(data.len() as u64);
+            builder.append_data(&mut header, name, data.as_bytes()).unwrap();
+        }
+        let tar = builder.into_inner().unwrap();
+        let mut found = Vec::new();
+        LayerIndex::read_with_hive(tar.as_slice(), |_| {}, |bytes| found.extend_from_slice(bytes)).unwrap();
+        assert!(found == hive.as_bytes(), "{} bytes", found.len());
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl Scanner {
         Ok(())
     }
 
+    /// The entries that have begun by now.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
     /// Ends the scan: the whole tar has been fed.
     pub fn finish(self) -> Result<Scan, ScanError> {
         match &self.state {

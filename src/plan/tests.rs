@@ -59,6 +59,7 @@ fn layer(names: &[&str]) -> Arc<LayerIndex> {
         entries,
         security: Vec::new(),
         blocks: BlockMap::opaque(length, length / 2),
+        registry: None,
     })
 }
 

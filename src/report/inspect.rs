@@ -7,6 +7,7 @@ use super::Report;
 use super::bytes::ByteSize;
 use super::page::Page;
 use super::table::Table;
+use crate::hive::RegistryVersion;
 use crate::image::{Config, Digest};
 use crate::inspect::policy::{Condition, Value, Verdict};
 use crate::inspect::{By, GroupKey, Grouping, SizeModel, Sizes, group};
@@ -68,11 +69,14 @@ pub struct Header {
     /// The last day of support for base images of this build, as `2029-01-09`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_of_support: Option<String>,
+    /// What the registry in the layers says of the version, which is what runs. Left out if it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<RegistryVersion>,
 }
 
 impl Header {
-    /// What is known of an image by its config and the table of Windows builds.
-    pub fn new(reference: String, manifest: Digest, config: &Config) -> Header {
+    /// What is known of an image by its config, the table of Windows builds, and its registry.
+    pub fn new(reference: String, manifest: Digest, config: &Config, registry: Option<RegistryVersion>) -> Header {
         let version = config.platform().version();
         let build = version.and_then(|version| builds::find(version.build()));
         Header {
@@ -83,6 +87,7 @@ impl Header {
             revision: version.map(|version| version.revision()),
             product: build.map(|build| build.product),
             end_of_support: build.and_then(|build| build.end_of_support).map(|date| date.to_string()),
+            registry,
         }
     }
 }
@@ -220,6 +225,9 @@ impl InspectReport {
         let header = &self.header;
         let mut page = Page::new(&header.reference);
         page.line(version_line(header));
+        if let Some(registry) = &header.registry {
+            page.line(registry_line(registry));
+        }
         if let Some(date) = &header.end_of_support {
             page.line(format!("supported until {date}"));
         }
@@ -336,6 +344,18 @@ pub(super) fn version_line(header: &Header) -> String {
         (Some(build), Some(revision)) => format!("{product}, {version} (build {build}, revision {revision})"),
         _ => format!("{product}, {version}"),
     }
+}
+
+/// What the registry says of the version, for people.
+pub(super) fn registry_line(registry: &RegistryVersion) -> String {
+    let named = |name: &str, value: Option<String>| value.map(|value| format!("{name}{value}"));
+    let parts = [
+        registry.product_name.clone(),
+        named("edition ", registry.edition.clone()),
+        named("build ", registry.build.map(|build| build.to_string())),
+        named("revision ", registry.revision.map(|revision| revision.to_string())),
+    ];
+    format!("registry: {}", parts.into_iter().flatten().collect::<Vec<String>>().join(", "))
 }
 
 /// The cells that every table of sizes has.

@@ -142,6 +142,7 @@ impl LayerWriter {
             entries: scan.entries,
             security: scan.security,
             blocks: BlockMap::opaque(scan.length, stored_size),
+            registry: None,
         };
         Ok((file, index))
     }

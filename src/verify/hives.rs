@@ -1,6 +1,7 @@
 //! Rules about registry hives.
 
-use crate::hive::BaseBlock;
+use crate::hive::{BaseBlock, RegistryVersion};
+use crate::image::OsVersion;
 use crate::layer::{Entry, EntryKind, FoldedPath, LayerPath, Tree};
 use crate::windows::builds::FIRST_WITH_CHECKED_HIVES;
 
@@ -181,5 +182,40 @@ fn deltas_valid(context: &Context, found: &mut Findings) {
             continue;
         };
         found.push(finding.at(layer.number, entry));
+    }
+}
+
+pub(super) const VERSION: Rule = Rule {
+    name: REGISTRY_VERSION,
+    summary: "The registry says the same version of Windows as the config",
+    source: "containerd/platforms: hosts choose by `os.version`, and what runs is what is in the layers",
+    check: version,
+};
+
+/// The name of the rule that holds the registry against the config.
+pub const REGISTRY_VERSION: &str = "registry-version";
+
+fn version(context: &Context, found: &mut Findings) {
+    let layers = context.subject.stack.layers();
+    // Without one of the deltas, what the others say may be out of date.
+    let is_unread = |layer: &&Layer| {
+        layers.get(layer.number).is_none_or(|index| index.registry.is_none())
+            && layer.get("HIVES/SOFTWARE_DELTA").is_some_and(|entry| entry.kind == EntryKind::File)
+    };
+    if context.upper().iter().any(|layer| is_unread(&layer)) {
+        return;
+    }
+    let registry = RegistryVersion::of_layers(layers.iter().filter_map(|index| index.registry.as_ref()));
+    let claimed = context.subject.image.platform.os_version.as_deref();
+    let (Some(registry), Some(text)) = (registry, claimed) else { return };
+    let Ok(claimed) = text.parse::<OsVersion>() else { return };
+    let differs = |said: Option<u32>, claimed: u32| said.is_some_and(|said| said != claimed);
+    if differs(registry.build, claimed.build()) || differs(registry.revision, claimed.revision()) {
+        let said = [registry.build, registry.revision].map(|said| said.map_or("?".to_owned(), |said| said.to_string()));
+        let message = format!(
+            "the registry in the layers is that of build {}, revision {}, and the config says {text}: hosts choose by the config",
+            said[0], said[1]
+        );
+        found.push(Finding::warning(message));
     }
 }

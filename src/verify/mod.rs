@@ -25,6 +25,7 @@ use crate::layer::LayerStack;
 use context::Context;
 use finding::Findings;
 pub use finding::{Finding, Severity};
+pub use hives::REGISTRY_VERSION;
 
 /// What is verified: an image as its layers and documents describe it.
 #[derive(Debug, Clone)]
@@ -109,6 +110,7 @@ pub static RULES: &[Rule] = &[
     hives::CLEAN,
     hives::DELTA_NAMES,
     hives::DELTAS_VALID,
+    hives::VERSION,
     utility_vm::DIRECTORIES,
     utility_vm::CONTENTS,
     utility_vm::BELOW,

@@ -14,6 +14,7 @@ mod inspect;
 mod links;
 mod profiles;
 mod record;
+mod registry_version;
 mod reproducible;
 mod sample;
 mod sources;

@@ -5,7 +5,7 @@ use crate::image::Config;
 use crate::inspect::{By, Group, GroupKey, Grouping, SizeModel, group};
 use crate::ledger::Role;
 use crate::report::bytes::ByteSize;
-use crate::report::inspect::{Header, version_line};
+use crate::report::inspect::{Header, registry_line, version_line};
 
 /// How many of the largest files the page lists.
 const MOST_FILES: usize = 500;
@@ -15,7 +15,10 @@ pub fn page(header: &Header, config: &Config, model: &SizeModel<'_>, broken: &[S
     let layers = layers(config, model);
     Document {
         title: header.reference.clone(),
-        lines: vec![version_line(header), header.manifest.clone()],
+        lines: [Some(version_line(header)), header.registry.as_ref().map(registry_line), Some(header.manifest.clone())]
+            .into_iter()
+            .flatten()
+            .collect(),
         tiles: tiles(model),
         warnings: broken.iter().map(|condition| format!("the policy is not met: {condition}")).collect(),
         bars: vec![Bar { label: "layers", parts: layers.iter().map(LayerRow::part).collect() }],

@@ -6,6 +6,7 @@
 
 use std::io::Read;
 
+use crate::hive::RegistryVersion;
 use crate::image::Digest;
 use crate::layer::LayerIndex;
 use crate::layer::entry::{BLOCK, Entry, HEAD_LENGTH};
@@ -25,6 +26,7 @@ const LONGEST_LINE: usize = 4096;
 
 /// What is kept under a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
 pub enum CacheEntry {
     /// A layer, by its index.
     Layer(LayerIndex),
@@ -101,6 +103,7 @@ fn is_sound(index: &LayerIndex) -> bool {
         && index.unpacked_size <= i64::MAX as u64
         && u32::try_from(index.entries.len()).is_ok()
         && index.blocks.stored_position(u64::MAX) == index.stored_size
+        && index.registry.as_ref().is_none_or(RegistryVersion::is_printable)
 }
 
 /// The position behind an entry; nothing if its parts are not in order.
@@ -151,7 +154,11 @@ mod tests {
 
     #[test]
     fn indexes_that_no_layer_has_are_nothing() {
-        let changes: [fn(&mut LayerIndex); 12] = [
+        let changes: [fn(&mut LayerIndex); 13] = [
+            |index| {
+                let edition = Some("\u{1b}[31m".to_owned());
+                index.registry = Some(RegistryVersion { edition, ..RegistryVersion::default() });
+            },
             |index| index.entries[1].start += 512,
             |index| index.entries[1].data = index.entries[1].start,
             |index| index.entries[1].data -= 1024,

@@ -150,6 +150,12 @@ const HIVES: &[Case] = &[
     ("hive-deltas-valid", Error, |image| image.edit(1, "Hives/System_Delta").head = Some(Box::new([0; 512]))),
     ("hive-deltas-valid", Warning, |image| image.edit(1, "Hives/System_Delta").head = Some(Box::new(head(&[])))),
     ("hive-deltas-valid", Warning, |image| image.edit(1, "Hives/System_Delta").size = 0),
+    ("registry-version", Warning, |image| image.layers[0].registry = says(Some(20348), 737)),
+    ("registry-version", Warning, |image| image.layers[0].registry = says(Some(17763), 1)),
+    ("registry-version", Warning, |image| {
+        image.layers[0].registry = says(Some(17763), 737);
+        image.layers[1].registry = says(None, 8511);
+    }),
 ];
 
 /// Changes of the utility VM and of streams.

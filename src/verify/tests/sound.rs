@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::support::*;
+use crate::hive::base_block::tests::delta_head;
 use crate::layer::{Entry, EntryKind, LayerPath};
 use crate::verify::{RULES, Severity};
 
@@ -34,6 +35,14 @@ const SOUND: &[Change] = &[
     ("a version without a revision", |image| {
         image.facts.platform.os_version = Some("10.0.17763".into());
         image.facts.index_platform = None;
+    }),
+    ("a delta with the newer revision", |image| {
+        image.layers[0].registry = says(Some(17763), 1);
+        image.layers[1].registry = says(None, 737);
+    }),
+    ("a delta that nobody has read", |image| {
+        image.layers[0].registry = says(Some(17763), 1);
+        image.add(1, hive("Hives/Software_Delta", delta_head()));
     }),
     ("no history", |image| image.facts.history = None),
     ("zstd, said and done", |image| {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::hive::RegistryVersion;
 use crate::hive::base_block::tests::{delta_head, head};
 use crate::image::Platform;
 use crate::image::{Descriptor, Digest};
@@ -137,6 +138,11 @@ pub fn hive(name: &str, head: [u8; 512]) -> Entry {
     Entry { size: 8192, head: Some(Box::new(head)), ..file(name) }
 }
 
+/// What a SOFTWARE hive or its delta says.
+pub fn says(build: Option<u32>, revision: u32) -> Option<RegistryVersion> {
+    Some(RegistryVersion { build, revision: Some(revision), ..RegistryVersion::default() })
+}
+
 fn layer(number: usize, entries: Vec<Entry>) -> LayerIndex {
     LayerIndex {
         digest: Digest::of(&[number as u8, 1]),
@@ -148,6 +154,7 @@ fn layer(number: usize, entries: Vec<Entry>) -> LayerIndex {
         entries,
         security: Vec::new(),
         blocks: crate::gzip::BlockMap::default(),
+        registry: None,
     }
 }
 
