@@ -85,6 +85,11 @@ impl<'a> Rewriter<'a> {
         }
         let result = match self.cache.layer(&key, settings.compression).await? {
             Some(found) => {
+                let place = match &found.place {
+                    Place::Cache(cache) => format!("`{}`", cache.name()),
+                    _ => "the cache directory".to_owned(),
+                };
+                self.surroundings.printer.say(&format!("layer {layer} was rewritten before, and is in {place}"));
                 let index = Arc::new(found.index);
                 Some(ResultLayer { index, place: found.place, key: Some(key), would_have_grown: false })
             }

@@ -90,6 +90,8 @@ fn a_second_build_rewrites_nothing() {
     // Another level is other work, and so is a full check.
     builds.run(&["--level", "9"]).fails(1, &["missing"]);
     builds.run(&["--verify", "full"]).fails(1, &["missing"]);
+    let said = builds.run(&[]).stderr;
+    assert!(said.contains("layer 1 was rewritten before, and is in the cache directory"), "{said}");
 }
 
 #[test]
