@@ -10,6 +10,7 @@ use crate::hive::RegistryVersion;
 use crate::image::Digest;
 use crate::layer::LayerIndex;
 use crate::layer::entry::{BLOCK, Entry, HEAD_LENGTH};
+use crate::layer::scan::MAX_EXTENDED_HEADER;
 use crate::plan::LayerLimit;
 
 /// The longest packed entry that is read, in bytes. That of a Windows base layer with 110,000 files has about five million.
@@ -20,6 +21,9 @@ const LONGEST: u64 = 512 << 20;
 
 /// Little is gained above it.
 const LEVEL: i32 = 6;
+
+/// The most bytes of headers that reading a layer takes for one entry: its own, and three extended ones.
+const MOST_HEADERS: u64 = BLOCK + 3 * (BLOCK + MAX_EXTENDED_HEADER);
 
 /// The longest first line.
 const LONGEST_LINE: usize = 4096;
@@ -110,7 +114,7 @@ fn is_sound(index: &LayerIndex) -> bool {
 fn end_of(entry: &Entry) -> Option<u64> {
     let headers = entry.data.checked_sub(entry.start)?;
     let end = entry.data.checked_add(entry.size.checked_next_multiple_of(BLOCK)?)?;
-    (headers >= BLOCK && headers.is_multiple_of(BLOCK)).then_some(end)
+    (headers.is_multiple_of(BLOCK) && (BLOCK..=MOST_HEADERS).contains(&headers)).then_some(end)
 }
 
 #[cfg(test)]
@@ -154,7 +158,12 @@ mod tests {
 
     #[test]
     fn indexes_that_no_layer_has_are_nothing() {
-        let changes: [fn(&mut LayerIndex); 13] = [
+        let changes: [fn(&mut LayerIndex); 14] = [
+            |index| {
+                index.entries[2].data += 4 << 20;
+                index.entries_end += 4 << 20;
+                index.unpacked_size += 4 << 20;
+            },
             |index| {
                 let edition = Some("\u{1b}[31m".to_owned());
                 index.registry = Some(RegistryVersion { edition, ..RegistryVersion::default() });
