@@ -93,7 +93,7 @@ impl Surroundings {
             None => default_cache_directory()?,
         };
         let store = Store::open(directory)?;
-        let registry = RegistryOptions { plain_http: global.plain_http.clone() };
+        let registry = RegistryOptions { plain_http: global.plain_http.clone(), ..RegistryOptions::default() };
         Ok(Surroundings { store, registry, printer })
     }
 }

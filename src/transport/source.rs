@@ -47,7 +47,7 @@ pub struct Source {
 }
 
 enum Place {
-    Registry(Registry, RegistryReference),
+    Registry(Box<Registry>, RegistryReference),
     Layout(LayoutSource),
     DockerArchive(DockerArchive),
 }
@@ -60,7 +60,7 @@ impl Source {
         store: &Store,
     ) -> Result<Source, TransportError> {
         let place = match reference {
-            Reference::Registry(name) => Place::Registry(Registry::new(registry)?, name.clone()),
+            Reference::Registry(name) => Place::Registry(Box::new(Registry::new(registry)?), name.clone()),
             Reference::Layout(local) => Place::Layout(LayoutSource::open(local)?),
             Reference::OciArchive(local) => Place::Layout(LayoutSource::open_archive(local, store)?),
             Reference::DockerArchive(local) => Place::DockerArchive(DockerArchive::open(local, store).await?),

@@ -12,7 +12,7 @@ use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
-use super::client::{Host, read_bounded, send};
+use super::client::{Host, execute, read_bounded, stalled};
 use super::credentials::{Credentials, Identity};
 use super::problem::Problem;
 
@@ -93,14 +93,15 @@ impl Access {
 }
 
 async fn authorize(host: &Host, scope: &Scope, identity: &Identity) -> Result<Authorization, Problem> {
-    let response = host.http.get(host.base_url()).send().await?;
+    let stall = host.limits.stall;
+    let asked = execute(host.http.get(host.base_url()), &host.elsewhere, 1);
+    let response = tokio::time::timeout(stall, asked).await.unwrap_or_else(|_| Err(stalled(stall)))?;
     let challenges: Vec<String> = response
         .headers()
         .get_all(WWW_AUTHENTICATE)
         .iter()
         .filter_map(|value| value.to_str().ok().map(str::to_owned))
         .collect();
-    tracing::debug!(host = host.address, status = response.status().as_u16(), "asked for the kind of authentication");
     if response.status().is_success() {
         return Ok(Authorization::None);
     }
@@ -158,7 +159,7 @@ async fn token(
             _ => request,
         }
     };
-    let body = read_bounded(send(request).await?, MAX_TOKEN_SIZE).await?;
+    let body = read_bounded(host.send(request, 1).await?, MAX_TOKEN_SIZE, host.limits.stall).await?;
     let answer: Option<Value> = serde_json::from_slice(&body).ok();
     let field = |name: &str| answer.as_ref()?.get(name)?.as_str().filter(|token| !token.is_empty());
     let token = field("token").or_else(|| field("access_token"));

@@ -1,23 +1,27 @@
 //! One registry host: how it is reached, and the requests to it.
 
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
+use reqwest::header::{ACCEPT, LOCATION, RANGE};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Request, RequestBuilder, Response, Url};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::credentials::is_docker_hub;
 use super::error::RegistryError;
+use super::options::{Limits, RegistryOptions, Tls};
 use super::problem::Problem;
-use super::upload::Uploads;
-
-/// How long a connection may take to come about.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How long an answer may stall before it counts as broken.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
+use super::quirks::UploadMode;
+use crate::error::IoContext;
 
 /// How winslim introduces itself.
-pub(super) const USER_AGENT: &str = concat!("winslim/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("winslim/", env!("CARGO_PKG_VERSION"));
+
+/// How many redirects one request may lead through.
+const MAX_REDIRECTS: usize = 10;
 
 /// A registry and the connections to it.
 pub(super) struct Host {
@@ -27,26 +31,39 @@ pub(super) struct Host {
     pub plain: bool,
     /// For requests to the registry itself.
     pub http: Client,
-    /// For requests to other hosts that the registry names: its token server.
+    /// For requests to other hosts that the registry names: its token server, or where it keeps its blobs. They are never
+    /// shown the client certificate of the registry.
     pub elsewhere: Client,
-    /// Uploads to it.
-    pub uploads: Uploads,
+    /// How much at once, and how long to wait.
+    pub limits: Limits,
+    /// One for each request at the same time.
+    permits: Semaphore,
+    /// The mode of uploading that works best, as far as is known.
+    upload_mode: Mutex<UploadMode>,
 }
 
 impl Host {
     /// Prepares connections to a registry; nothing is sent yet.
-    pub fn new(registry: &str, plain_http: &[String], elsewhere: &Client) -> Result<Host, RegistryError> {
+    pub fn new(registry: &str, options: &RegistryOptions, elsewhere: &Client) -> Result<Host, RegistryError> {
         // Docker Hub's API is not at the name that people know.
         let address = if is_docker_hub(registry) { "registry-1.docker.io" } else { registry }.to_owned();
-        let plain = is_plain(registry, plain_http);
         let direct = is_loopback(registry);
-        let builder = if direct { client_builder().no_proxy() } else { client_builder() };
+        let tls = options.tls.get(registry).cloned().unwrap_or_default();
+        let only_authority = Tls { client: None, ..tls.clone() };
+        let client = |tls: &Tls| {
+            let builder = client_builder(options, tls)?;
+            if direct { builder.no_proxy() } else { builder }.build().map_err(setup)
+        };
+        let like_others = !direct && only_authority == Tls::default();
         Ok(Host {
-            http: builder.build().map_err(setup)?,
-            elsewhere: if direct { client_builder().no_proxy().build().map_err(setup)? } else { elsewhere.clone() },
-            uploads: Uploads::new(&address, plain, direct)?,
+            http: client(&tls)?,
+            elsewhere: if like_others { elsewhere.clone() } else { client(&only_authority)? },
+            upload_mode: Mutex::new(UploadMode::first_for(&address, options.push_mode)),
+            limits: options.limits,
+            permits: Semaphore::new(options.limits.connections.max(1)),
             address,
-            plain,
+            // Whoever says what TLS needs there wants TLS, on this machine too.
+            plain: is_plain(registry, &options.plain_http) && !options.tls.contains_key(registry),
         })
     }
 
@@ -60,11 +77,61 @@ impl Host {
     pub fn url(&self, repository: &str, rest: &str) -> String {
         format!("{}{repository}/{rest}", self.base_url())
     }
+
+    /// Waits until there may be one more request to this registry, until what is returned is dropped.
+    pub async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.permits.acquire().await.ok()
+    }
+
+    /// The mode of uploading to begin with.
+    pub fn upload_mode(&self) -> UploadMode {
+        *self.upload_mode.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Remembers that a mode worked.
+    pub fn prefer(&self, mode: UploadMode) {
+        *self.upload_mode.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = mode;
+    }
+
+    /// Sends a request to the registry or its token server; every answer that is not a success is a problem.
+    pub async fn send(&self, request: RequestBuilder, attempt: usize) -> Result<Response, Problem> {
+        send(request, &self.elsewhere, self.limits.stall, attempt).await
+    }
 }
 
 /// The settings of all connections. The transparent decoding of bodies is not compiled in: it would change blobs.
-pub(super) fn client_builder() -> ClientBuilder {
-    Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).user_agent(USER_AGENT).referer(false)
+///
+/// Redirects are followed by [`execute`], which knows what another host may see.
+pub(super) fn client_builder(options: &RegistryOptions, tls: &Tls) -> Result<ClientBuilder, RegistryError> {
+    let mut builder = Client::builder()
+        .connect_timeout(options.limits.connect)
+        .user_agent(USER_AGENT)
+        .referer(false)
+        .redirect(reqwest::redirect::Policy::none());
+    for file in options.authorities.iter().chain(&tls.authority) {
+        builder = builder.tls_certs_merge(certificates(file)?);
+    }
+    if let Some((certificate, key)) = &tls.client {
+        let mut pem = fs::read(certificate).context_path("read", certificate)?;
+        pem.push(b'\n');
+        pem.extend(fs::read(key).context_path("read", key)?);
+        // What the parser says of the key is not shown.
+        let identity = Identity::from_pem(&pem).map_err(|_| {
+            let files = format!("`{}` and `{}`", certificate.display(), key.display());
+            RegistryError::Setup(format!("{files} are not the PEM files of a client certificate and its key"))
+        })?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate>, RegistryError> {
+    let pem = fs::read(file).context_path("read", file)?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(RegistryError::Setup(format!("`{}` holds no certificate in the PEM format", file.display()))),
+    }
 }
 
 /// The error for a client that cannot be built.
@@ -72,35 +139,108 @@ pub(super) fn setup(error: reqwest::Error) -> RegistryError {
     RegistryError::Setup(Problem::from(error).describe())
 }
 
-/// Sends a request; every answer that is not a success is a problem.
-pub(super) async fn send(request: RequestBuilder) -> Result<Response, Problem> {
-    let (client, request) = request.build_split();
-    let request = request?;
+/// Sends a request and waits for the beginning of the answer; every answer that is not a success is a problem.
+pub(super) async fn send(
+    request: RequestBuilder,
+    elsewhere: &Client,
+    stall: Duration,
+    attempt: usize,
+) -> Result<Response, Problem> {
+    let sent = async { succeeded(execute(request, elsewhere, attempt).await?).await };
+    tokio::time::timeout(stall, sent).await.unwrap_or_else(|_| Err(stalled(stall)))
+}
+
+/// Makes a problem of every answer that is not a success.
+pub(super) async fn succeeded(response: Response) -> Result<Response, Problem> {
+    if response.status().is_success() { Ok(response) } else { Err(Problem::of_response(response).await) }
+}
+
+/// The problem of a server from which nothing comes.
+pub(super) fn stalled(stall: Duration) -> Problem {
+    Problem::Network { reason: format!("nothing came for {} seconds", stall.as_secs_f32()), transient: true }
+}
+
+/// Sends a request, and follows where the answer leads.
+///
+/// Another host than the first gets nothing but what is asked for: no credentials, no cookies, no body. An upload is not
+/// redirected, because its bytes are gone by then.
+pub(super) async fn execute(request: RequestBuilder, elsewhere: &Client, attempt: usize) -> Result<Response, Problem> {
+    let (mut client, request) = request.build_split();
+    let mut request = request?;
+    let origin = request.url().origin();
+    for _ in 0..=MAX_REDIRECTS {
+        let spare = request.try_clone();
+        let response = execute_once(&client, request, attempt).await?;
+        let (Some(spare), Some(next)) = (spare, redirect(&response)) else { return Ok(response) };
+        let by_reading = matches!(*spare.method(), Method::GET | Method::HEAD);
+        if next.origin() == origin && (by_reading || matches!(response.status().as_u16(), 307 | 308)) {
+            request = spare;
+            *request.url_mut() = next;
+        } else if by_reading && matches!(next.scheme(), "http" | "https") {
+            request = Request::new(spare.method().clone(), next);
+            for name in [ACCEPT, RANGE] {
+                if let Some(value) = spare.headers().get(&name) {
+                    request.headers_mut().insert(name, value.clone());
+                }
+            }
+            client = elsewhere.clone();
+        } else {
+            return Ok(response);
+        }
+    }
+    Err(Problem::Network { reason: format!("it redirects more than {MAX_REDIRECTS} times"), transient: false })
+}
+
+/// Where an answer leads instead.
+fn redirect(response: &Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    response.url().join(response.headers().get(LOCATION)?.to_str().ok()?).ok()
+}
+
+async fn execute_once(client: &Client, request: Request, attempt: usize) -> Result<Response, Problem> {
     let (method, url) = (request.method().clone(), request.url().clone());
+    let sent = request.headers().get(reqwest::header::CONTENT_LENGTH);
+    let sent = sent.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let sent = sent.or_else(|| Some(request.body()?.as_bytes()?.len() as u64));
     let result = client.execute(request).await;
     // Only the host and the path: queries hold signatures, headers hold tokens.
-    let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+    let host = match url.port() {
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+        None => url.host_str().unwrap_or_default().to_owned(),
+    };
+    let path = url.path();
     match result {
         Ok(response) => {
-            let status = response.status().as_u16();
-            tracing::debug!(%method, host, path, status, bytes = response.content_length(), "request");
-            if response.status().is_success() { Ok(response) } else { Err(Problem::of_response(response).await) }
+            let (status, received) = (response.status().as_u16(), response.content_length());
+            let bytes = sent.or(received).unwrap_or_default();
+            tracing::info!(%method, host, path, status, bytes, attempt, "request");
+            Ok(response)
         }
         Err(error) => {
             let problem = Problem::from(error);
-            tracing::debug!(%method, host, path, reason = problem.describe(), "request failed");
+            tracing::info!(%method, host, path, attempt, reason = problem.describe(), "request failed");
             Err(problem)
         }
     }
 }
 
+/// The next piece of a body.
+pub(super) async fn next_chunk(response: &mut Response, stall: Duration) -> Result<Option<Bytes>, Problem> {
+    match tokio::time::timeout(stall, response.chunk()).await {
+        Ok(chunk) => Ok(chunk?),
+        Err(_) => Err(stalled(stall)),
+    }
+}
+
 /// Reads a whole body that must not be larger than `limit` bytes, without trusting the announced length.
-pub(super) async fn read_bounded(mut response: Response, limit: u64) -> Result<Bytes, Problem> {
+pub(super) async fn read_bounded(mut response: Response, limit: u64, stall: Duration) -> Result<Bytes, Problem> {
     if response.content_length().is_some_and(|length| length > limit) {
         return Err(Problem::TooLarge { limit });
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = next_chunk(&mut response, stall).await? {
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Problem::TooLarge { limit });
         }
@@ -166,7 +306,7 @@ mod tests {
 
     #[test]
     fn docker_hub_is_reached_where_its_api_is() {
-        let host = Host::new("docker.io", &[], &Client::new()).unwrap();
+        let host = Host::new("docker.io", &RegistryOptions::default(), &Client::new()).unwrap();
         let expected = "https://registry-1.docker.io/v2/library/x/manifests/latest";
         assert_eq!(host.url("library/x", "manifests/latest"), expected);
     }

@@ -9,6 +9,7 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::Value;
 
 use super::error::RegistryError;
+use super::options::Login;
 use crate::error::reason;
 
 /// What the environment says about where credentials are.
@@ -79,6 +80,16 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// The credentials that were given for a registry.
+    pub fn of_login(login: &Login) -> Credentials {
+        let (username, password) = (login.username.clone(), login.password.clone());
+        let advice = format!(
+            "The name and the password that were given for {} were used; check that they are valid and allow this",
+            login.registry
+        );
+        Credentials { identity: Identity::Password { username, password }, advice }
+    }
+
     /// Finds the credentials for a repository.
     ///
     /// May start a credential helper, and so take a while. A helper that fails means no credentials, because most base

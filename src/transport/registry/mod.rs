@@ -8,6 +8,8 @@ mod auth;
 mod client;
 mod credentials;
 mod error;
+mod mirror;
+mod options;
 mod problem;
 mod pull;
 mod push;
@@ -17,7 +19,7 @@ mod retry;
 mod session;
 mod upload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,31 +31,27 @@ use self::auth::{Access, Scope};
 use self::client::Host;
 use self::credentials::{Credentials, Environment};
 pub use self::error::RegistryError;
+pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryOptions, Tls};
 use self::problem::Problem;
+use self::retry::Retries;
 use self::session::Session;
 use super::RegistryReference;
 
-/// How registries are spoken to.
-#[derive(Debug, Clone, Default)]
-pub struct RegistryOptions {
-    /// Registries that are spoken to without TLS, besides those on this machine: `HOST` for all its ports, or
-    /// `HOST:PORT`.
-    pub plain_http: Vec<String>,
-}
-
 /// A client of all registries that a command has to do with.
 pub struct Registry {
-    plain_http: Vec<String>,
+    options: RegistryOptions,
     environment: Environment,
     /// For hosts that are not registries: they never get credentials of a registry.
     elsewhere: reqwest::Client,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     access: Mutex<BTreeMap<Scope, Arc<Access>>>,
+    /// Mirrors that could not be reached, and are not asked again.
+    lost_mirrors: Mutex<BTreeSet<String>>,
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("plain_http", &self.plain_http).finish_non_exhaustive()
+        f.debug_struct("Registry").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -61,14 +59,15 @@ impl Registry {
     /// A client with these options. Nothing is sent yet.
     ///
     /// # Errors
-    /// When the system's TLS certificates or a proxy's address in the environment cannot be used.
+    /// When TLS certificates or a proxy's address in the environment cannot be used.
     pub fn new(options: &RegistryOptions) -> Result<Registry, RegistryError> {
         Ok(Registry {
-            plain_http: options.plain_http.clone(),
+            options: options.clone(),
             environment: Environment::of_process(),
-            elsewhere: client::client_builder().build().map_err(client::setup)?,
+            elsewhere: client::client_builder(options, &Tls::default())?.build().map_err(client::setup)?,
             hosts: Mutex::default(),
             access: Mutex::default(),
+            lost_mirrors: Mutex::default(),
         })
     }
 
@@ -81,12 +80,19 @@ impl Registry {
         Session::new(self, scope).await?.fetch(build).await
     }
 
+    /// The tries for one piece of work.
+    fn retries(&self, scope: &Scope) -> Retries {
+        let mirrors = || self.options.mirrors.values().flatten();
+        let is_mirror = !scope.push && mirrors().any(|mirror| mirror.registry == scope.registry);
+        if is_mirror { Retries::of_mirror(self.options.limits) } else { Retries::new(self.options.limits) }
+    }
+
     async fn host(&self, registry: &str) -> Result<Arc<Host>, RegistryError> {
         let mut hosts = self.hosts.lock().await;
         if let Some(host) = hosts.get(registry) {
             return Ok(Arc::clone(host));
         }
-        let host = Arc::new(Host::new(registry, &self.plain_http, &self.elsewhere)?);
+        let host = Arc::new(Host::new(registry, &self.options, &self.elsewhere)?);
         hosts.insert(registry.to_owned(), Arc::clone(&host));
         Ok(host)
     }
@@ -112,6 +118,9 @@ impl Registry {
     }
 
     async fn credentials(&self, scope: &Scope) -> Result<Credentials, RegistryError> {
+        if let Some(login) = self.options.login.as_ref().filter(|login| login.registry == scope.registry) {
+            return Ok(Credentials::of_login(login));
+        }
         let (environment, scope) = (self.environment.clone(), scope.clone());
         // Files and helpers block.
         let found =
@@ -141,8 +150,10 @@ mod tests {
 
     #[test]
     fn nothing_in_a_client_is_shown_but_its_options() {
-        let registry = Registry::new(&RegistryOptions { plain_http: vec!["a.example".to_owned()] }).unwrap();
-        assert_eq!(format!("{registry:?}"), r#"Registry { plain_http: ["a.example"], .. }"#);
+        let registry =
+            Registry::new(&RegistryOptions { plain_http: vec!["a.example".to_owned()], ..Default::default() });
+        let shown = format!("{:?}", registry.unwrap());
+        assert!(shown.starts_with(r#"Registry { options: RegistryOptions { plain_http: ["a.example"],"#), "{shown}");
     }
 
     /// Transfers run as tasks of a runtime with several threads, which only compiles when their futures are `Send`.

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use oci_distribution::errors::{OciDistributionError, OciErrorCode};
 use reqwest::Response;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 use super::error::RegistryError;
@@ -24,8 +24,6 @@ pub(super) enum Problem {
     Answer(Answer),
     /// No answer, or an answer that broke off.
     Network { reason: String, transient: bool },
-    /// The answer broke off, but a good part had come that was not there before.
-    Interrupted { reason: String },
     /// A document is too large.
     TooLarge { limit: u64 },
     /// Trying again is of no use, and what to say is known.
@@ -72,7 +70,6 @@ impl Problem {
                     || answer.code == "TOOMANYREQUESTS"
             }
             Problem::Network { transient, .. } => *transient,
-            Problem::Interrupted { .. } => true,
             Problem::TooLarge { .. } | Problem::Final(_) => false,
         }
     }
@@ -109,9 +106,7 @@ impl Problem {
                 },
                 _ => RegistryError::Refused { action, registry, answer: answer.describe() },
             },
-            Problem::Network { reason, .. } | Problem::Interrupted { reason } => {
-                RegistryError::Unreachable { action, registry, reason }
-            }
+            Problem::Network { reason, .. } => RegistryError::Unreachable { action, registry, reason },
             Problem::TooLarge { limit } => RegistryError::TooLarge { action, limit },
             Problem::Final(error) => *error,
         }
@@ -121,7 +116,7 @@ impl Problem {
     pub fn describe(&self) -> String {
         match self {
             Problem::Answer(answer) => answer.describe(),
-            Problem::Network { reason, .. } | Problem::Interrupted { reason } => reason.clone(),
+            Problem::Network { reason, .. } => reason.clone(),
             Problem::TooLarge { limit } => format!("more than {limit} bytes"),
             Problem::Final(error) => error.to_string(),
         }
@@ -130,11 +125,7 @@ impl Problem {
     /// Reads the answer of a request that did not succeed.
     pub async fn of_response(mut response: Response) -> Problem {
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = retry_after(response.headers());
         let mut body = Vec::new();
         // A body that breaks off says less, and the status still counts.
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -146,38 +137,28 @@ impl Problem {
         Problem::Answer(Answer { retry_after, ..Answer::of_body(status, &body) })
     }
 
-    /// What an upload through the registry crate came to.
-    pub fn of_upload(error: OciDistributionError) -> Problem {
-        match error {
-            OciDistributionError::RequestError(error) => error.into(),
-            OciDistributionError::ServerError { code, message, .. } => {
-                Problem::Answer(Answer::of_body(code, message.as_bytes()))
-            }
-            OciDistributionError::UnauthorizedError { .. } => {
-                Problem::Answer(Answer { status: 401, ..Answer::default() })
-            }
-            OciDistributionError::RegistryError { envelope, .. } => {
-                let first = envelope.errors.into_iter().next();
-                let status = match first.as_ref().map(|error| &error.code) {
-                    Some(OciErrorCode::Toomanyrequests) => 429,
-                    Some(OciErrorCode::Unauthorized) => 401,
-                    Some(OciErrorCode::Denied) => 403,
-                    _ => 400,
-                };
-                let message = first.map(|error| error.message).unwrap_or_default();
-                Problem::Answer(Answer { status, message: shorten(&message), ..Answer::default() })
-            }
-            OciDistributionError::AuthenticationFailure(text) => Problem::Answer(Answer::of_body(401, text.as_bytes())),
-            // 406 is what no registry sends: the answer is not what the specification asks for.
-            OciDistributionError::SpecViolationError(text) => Problem::Answer(Answer {
-                status: 406,
-                code: SPEC_VIOLATION.to_owned(),
-                message: shorten(&text),
-                ..Answer::default()
-            }),
-            other => Problem::Network { reason: shorten(&other.to_string()), transient: false },
-        }
+    /// The problem of an answer that the distribution specification does not allow.
+    pub fn violation(message: &str) -> Problem {
+        // 406 is what no registry sends.
+        Problem::Answer(Answer {
+            status: 406,
+            code: SPEC_VIOLATION.to_owned(),
+            message: message.to_owned(),
+            ..Answer::default()
+        })
     }
+}
+
+/// How long an answer asks to wait: a number of seconds, or a time (RFC 9110, section 10.2.3). That is compared with the
+/// server's own clock, because ours may differ.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
+    let wanted = text(RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = |text: &str| Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second());
+    u64::try_from(time(wanted)? - time(text(DATE)?)?).ok().map(Duration::from_secs)
 }
 
 /// Our own code for an answer that the distribution specification does not allow.
@@ -262,8 +243,13 @@ impl From<reqwest::Error> for Problem {
                 "it does not speak TLS; if it speaks plain HTTP, allow that with `--plain-http HOST`".to_owned(),
                 false,
             )
+        } else if any("CertificateRequired") {
+            network(
+                "it asks for a client certificate; name one with `--client-cert` and `--client-key`".to_owned(),
+                false,
+            )
         } else if any("certificate") {
-            network(format!("its TLS certificate is not trusted ({last}); add its authority to `SSL_CERT_FILE`"), false)
+            network(format!("its TLS certificate is not trusted ({last}); name its authority with `--ca FILE`"), false)
         } else if error.is_timeout() {
             let what = if error.is_connect() { "no connection" } else { "nothing came" };
             network(format!("{what} in time"), true)
@@ -326,13 +312,21 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_uploads_keep_their_status_and_lose_their_address() {
-        let url = "https://registry.example.com/upload?_state=SECRET".to_owned();
-        let message = r#"{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}"#.to_owned();
-        let problem = Problem::of_upload(OciDistributionError::ServerError { code: 413, url, message });
-        assert_eq!((problem.status(), problem.code()), (Some(413), "DIGEST_INVALID"));
-        assert!(!format!("{problem:?} {}", problem.describe()).contains("SECRET"));
-        let problem = Problem::of_upload(OciDistributionError::SpecViolationError("got 201".to_owned()));
-        assert_eq!(problem.code(), SPEC_VIOLATION);
+    fn a_registry_asks_to_wait_in_seconds_or_until_a_time() {
+        let headers = |wanted: &'static str| {
+            let date = "Mon, 23 Nov 2026 12:00:00 GMT";
+            HeaderMap::from_iter([(RETRY_AFTER, wanted.parse().unwrap()), (DATE, date.parse().unwrap())])
+        };
+        let cases = [
+            ("17", Some(17)),
+            (" 0 ", Some(0)),
+            ("Mon, 23 Nov 2026 12:01:30 GMT", Some(90)),
+            ("Mon, 23 Nov 2026 11:00:00 GMT", None),
+            ("soon", None),
+            ("-5", None),
+        ];
+        for (wanted, seconds) in cases {
+            assert_eq!(retry_after(&headers(wanted)), seconds.map(Duration::from_secs), "{wanted}");
+        }
     }
 }

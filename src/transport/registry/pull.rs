@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
-use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 
-use super::client::{Host, send};
+use super::client::{Host, next_chunk, send};
 use super::error::RegistryError;
 use super::problem::Problem;
 use super::retry::Retries;
@@ -28,19 +28,14 @@ pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
 
 /// So many new bytes are progress, after which a download that breaks begins to count its tries anew. Servers that cut
 /// off slow readers do so after megabytes (microsoft/containerregistry#196).
-const PROGRESS: u64 = 256 << 10;
+pub(super) const PROGRESS: u64 = 256 << 10;
 
 /// How often to look whether another task or process has completed a blob.
 const WAIT_FOR_OTHERS: Duration = Duration::from_millis(100);
 
 impl Registry {
-    /// Pulls the manifest or index that a reference leads to; a digest counts more than a tag.
-    ///
-    /// The document has the digest of the reference, or the one that the registry announced for the tag.
-    ///
-    /// # Errors
-    /// For an unknown tag, digest or repository, and when what is there is not an image.
-    pub async fn document(&self, reference: &RegistryReference) -> Result<Document, RegistryError> {
+    /// Pulls the manifest or index that a reference leads to, from this registry and no mirror of it.
+    pub(super) async fn document_at(&self, reference: &RegistryReference) -> Result<Document, RegistryError> {
         let name = match (&reference.digest, &reference.tag) {
             (Some(digest), _) => digest.to_string(),
             (None, Some(tag)) => tag.clone(),
@@ -66,8 +61,8 @@ impl Registry {
         read_document(reference, &headers, bytes)
     }
 
-    /// Pulls a small blob, such as a config, into memory. Its size and its digest are those of the descriptor.
-    pub async fn pull_small(
+    /// Pulls a small blob into memory, from this registry and no mirror of it.
+    pub(super) async fn pull_small_at(
         &self,
         reference: &RegistryReference,
         descriptor: &Descriptor,
@@ -94,15 +89,8 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// Pulls a blob into the store and returns its path there.
-    ///
-    /// A download that broke, now or in an earlier run, continues where it did. A foreign layer that the registry does
-    /// not have is taken from one of its URLs. The caller finishes the task.
-    ///
-    /// # Errors
-    /// When the blob cannot be had, is not what the descriptor says, or cannot be stored. What has come is kept for
-    /// the next time, unless it is wrong.
-    pub async fn pull_blob(
+    /// Pulls a blob into the store, from this registry and no mirror of it.
+    pub(super) async fn pull_blob_at(
         &self,
         reference: &RegistryReference,
         descriptor: &Descriptor,
@@ -117,7 +105,7 @@ impl Registry {
                 task.reset_to(descriptor.size);
                 return Ok(store.blob_path(&descriptor.digest));
             };
-            let mut download = Download::new(partial, descriptor, task);
+            let mut download = Download::new(partial, descriptor, task, self.options.limits.stall);
             if let Err(problem) = self.download(reference, &mut download).await {
                 return Err(match problem {
                     Problem::Answer(answer) if answer.status == 404 => unknown_blob(reference, descriptor),
@@ -143,12 +131,16 @@ impl Registry {
         let result = loop {
             let access = session.access().await?;
             let request = access.apply(blob_request(session.host(), reference, descriptor));
-            match download.request(request).await {
-                Ok(()) => break Ok(()),
-                Err(problem) => match session.failed(problem).await {
-                    Ok(()) => {}
-                    Err(problem) => break Err(problem),
-                },
+            let host = session.host();
+            let permit = host.permit().await;
+            let sent = download.request(request, &host.elsewhere, session.attempt()).await;
+            drop(permit);
+            let Err(problem) = sent else { break Ok(()) };
+            if download.has_progressed() {
+                session.progressed();
+            }
+            if let Err(problem) = session.failed(problem).await {
+                break Err(problem);
             }
         };
         let problem = match result {
@@ -164,17 +156,21 @@ impl Registry {
                     continue;
                 }
             };
-            let mut retries = Retries::new();
+            let mut retries = Retries::new(self.options.limits);
             let problem = loop {
                 // Never with credentials: the manifest, which anybody may have written, chooses the host
                 // (CVE-2020-15157).
-                match download.request(self.elsewhere.get(url)).await {
+                match download.request(self.elsewhere.get(url), &self.elsewhere, retries.attempt()).await {
                     Ok(()) => return Ok(()),
                     Err(problem @ Problem::Final(_)) => return Err(problem),
-                    Err(problem) => match retries.pause(problem).await {
-                        Ok(()) => {}
-                        Err(problem) => break problem,
-                    },
+                    Err(problem) => {
+                        if download.has_progressed() {
+                            retries.restart();
+                        }
+                        if let Err(problem) = retries.pause(problem).await {
+                            break problem;
+                        }
+                    }
                 }
             };
             attempts.push(format!("{host}: {}", problem.describe()));
@@ -259,6 +255,8 @@ struct Download<'a> {
     partial: Partial,
     descriptor: &'a Descriptor,
     task: &'a dyn Task,
+    /// How long nothing may come.
+    stall: Duration,
     /// Whether the server is asked for the missing part only.
     ranges: bool,
     /// How far the download had come when it last counted as progress.
@@ -268,10 +266,19 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn new(partial: Partial, descriptor: &'a Descriptor, task: &'a dyn Task) -> Download<'a> {
+    fn new(partial: Partial, descriptor: &'a Descriptor, task: &'a dyn Task, stall: Duration) -> Download<'a> {
         let furthest = partial.length();
         task.reset_to(furthest);
-        Download { partial, descriptor, task, ranges: true, furthest, in_pieces: furthest > 0 }
+        Download { partial, descriptor, task, stall, ranges: true, furthest, in_pieces: furthest > 0 }
+    }
+
+    /// Whether a good part has come since this was last asked.
+    fn has_progressed(&mut self) -> bool {
+        let progress = self.partial.length() >= self.furthest + PROGRESS;
+        if progress {
+            self.furthest = self.partial.length();
+        }
+        progress
     }
 
     fn is_complete(&self) -> bool {
@@ -279,7 +286,7 @@ impl<'a> Download<'a> {
     }
 
     /// Sends the request for what is missing, and takes in what comes.
-    async fn request(&mut self, request: RequestBuilder) -> Result<(), Problem> {
+    async fn request(&mut self, request: RequestBuilder, elsewhere: &Client, attempt: usize) -> Result<(), Problem> {
         let offset = self.partial.length();
         if offset > 0 && !self.ranges {
             self.restart()?;
@@ -290,7 +297,7 @@ impl<'a> Download<'a> {
             Some(last) if offset > 0 => request.header(RANGE, format!("bytes={offset}-{last}")),
             _ => request,
         };
-        match send(request).await {
+        match send(request, elsewhere, self.stall, attempt).await {
             Ok(response) => self.receive(response, offset).await,
             Err(problem) if problem.status() == Some(416) && offset > 0 => {
                 self.ranges = false;
@@ -301,41 +308,44 @@ impl<'a> Download<'a> {
     }
 
     async fn receive(&mut self, mut response: Response, offset: u64) -> Result<(), Problem> {
+        let size = self.descriptor.size;
         if response.status() == StatusCode::PARTIAL_CONTENT {
-            if offset == 0 || range_start(response.headers()) != Some(offset) {
+            let part = ContentRange::of(response.headers());
+            if offset == 0 || part.is_none_or(|part| part.start != offset || part.size.is_some_and(|all| all != size)) {
                 self.ranges = false;
                 let reason = "it sent another part of the blob than was asked for".to_owned();
                 return Err(Problem::Network { reason, transient: true });
             }
             self.in_pieces = true;
-        } else if offset > 0 {
-            // The server does not know ranges and begins at the first byte.
-            self.restart()?;
-            self.in_pieces = false;
+        } else {
+            if let Some(actual) = response.content_length().filter(|announced| *announced > size) {
+                let error = StoreError::WrongSize { digest: self.descriptor.digest, expected: size, actual };
+                return Err(self.content(error));
+            }
+            if offset > 0 {
+                // The server does not know ranges and begins at the first byte.
+                self.restart()?;
+                self.in_pieces = false;
+            }
         }
         loop {
-            match response.chunk().await {
+            match next_chunk(&mut response, self.stall).await {
                 Ok(Some(chunk)) => {
                     self.partial.append(&chunk).map_err(|error| self.content(error))?;
                     self.task.advance(chunk.len() as u64);
                 }
-                Ok(None) if self.is_complete() => return Ok(()),
-                Ok(None) => return Err(self.broken("the connection ended".to_owned())),
-                Err(error) => return Err(self.broken(Problem::from(error).describe())),
+                // Whatever comes of the connection after the last byte.
+                Ok(None) | Err(_) if self.is_complete() => return Ok(()),
+                Ok(None) => return Err(self.broken("the connection ended")),
+                Err(problem) => return Err(self.broken(&problem.describe())),
             }
         }
     }
 
     /// The problem of an answer that broke off.
-    fn broken(&mut self, reason: String) -> Problem {
+    fn broken(&self, reason: &str) -> Problem {
         let (length, size) = (self.partial.length(), self.descriptor.size);
-        let reason = format!("{reason} after {length} of {size} bytes");
-        if length >= self.furthest + PROGRESS {
-            self.furthest = length;
-            Problem::Interrupted { reason }
-        } else {
-            Problem::Network { reason, transient: true }
-        }
+        Problem::Network { reason: format!("{reason} after {length} of {size} bytes"), transient: true }
     }
 
     fn restart(&mut self) -> Result<(), Problem> {
@@ -349,10 +359,20 @@ impl<'a> Download<'a> {
     }
 }
 
-/// Where the part begins that an answer holds: `Content-Range: bytes 5-9/10`.
-fn range_start(headers: &HeaderMap) -> Option<u64> {
-    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes")?.trim_start();
-    range.split_once('-')?.0.trim().parse().ok()
+/// Which part an answer holds: `Content-Range: bytes 5-9/10`, or `*` for a size that the server does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ContentRange {
+    start: u64,
+    size: Option<u64>,
+}
+
+impl ContentRange {
+    fn of(headers: &HeaderMap) -> Option<ContentRange> {
+        let range = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes")?.trim_start();
+        let (start, rest) = range.split_once('-')?;
+        let size = rest.split_once('/').and_then(|(_, size)| size.trim().parse().ok());
+        Some(ContentRange { start: start.trim().parse().ok()?, size })
+    }
 }
 
 #[cfg(test)]
@@ -364,11 +384,18 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_part_is_read() {
-        let cases =
-            [("bytes 5-9/10", Some(5)), ("bytes 0-9/*", Some(0)), ("bytes */10", None), ("5-9", None), ("", None)];
-        for (value, start) in cases {
-            assert_eq!(range_start(&headers("content-range", value)), start, "{value}");
+    fn which_part_an_answer_holds_is_read() {
+        let part = |start, size| Some(ContentRange { start, size });
+        let cases = [
+            ("bytes 5-9/10", part(5, Some(10))),
+            ("bytes 0-9/*", part(0, None)),
+            ("bytes 0-9", part(0, None)),
+            ("bytes */10", None),
+            ("5-9", None),
+            ("", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(ContentRange::of(&headers("content-range", value)), expected, "{value}");
         }
     }
 

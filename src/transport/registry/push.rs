@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use reqwest::Url;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
 use super::auth::Scope;
@@ -13,13 +14,21 @@ use super::problem::Problem;
 use super::pull::{ACCEPTED, announced_digest};
 use super::quirks::other_mode_may_help;
 use super::session::Session;
-use super::upload::Blob;
+use super::upload::{Blob, Mount, Upload, mount};
 use super::{Registry, pull_scope, push_scope};
 use crate::error::PathError;
 use crate::image::{Digest, Document};
 use crate::progress::Task;
 use crate::store::StoreError;
 use crate::transport::{Delivered, RegistryReference};
+
+/// What came of offering a blob to a repository without its bytes.
+enum Offered {
+    /// It has the blob now.
+    Taken(Delivered),
+    /// It wants the bytes, perhaps in an upload that it has begun.
+    Wanted(Option<Url>),
+}
 
 impl Registry {
     /// Puts the blob in a file into the repository of `target`, unless it has it.
@@ -45,11 +54,14 @@ impl Registry {
             return Err(RegistryError::Content { action, error });
         }
         let refused = |problem: Problem| problem.into_error(&action, &target.registry);
-        if let Some(delivered) = self.take_blob(target, digest, mount_from).await? {
-            task.reset_to(size);
-            return Ok(delivered);
-        }
-        self.upload(target, &Blob { digest, size, path }, task).await.map_err(refused)?;
+        let location = match self.offer(target, digest, mount_from).await.map_err(refused)? {
+            Offered::Taken(delivered) => {
+                task.reset_to(size);
+                return Ok(delivered);
+            }
+            Offered::Wanted(location) => location,
+        };
+        self.upload(target, &Blob { digest, size, path }, location, task).await.map_err(refused)?;
         Ok(Delivered::Written)
     }
 
@@ -61,18 +73,33 @@ impl Registry {
         digest: &Digest,
         mount_from: Option<&RegistryReference>,
     ) -> Result<Option<Delivered>, RegistryError> {
-        let refused = |problem: Problem| {
-            problem.into_error(&format!("push the blob {digest} to {}", target.name()), &target.registry)
-        };
-        if self.has_blob(push_scope(target), digest).await.map_err(refused)? {
-            return Ok(Some(Delivered::Existed));
+        let action = format!("push the blob {digest} to {}", target.name());
+        let offered = self.offer(target, digest, mount_from).await;
+        match offered.map_err(|problem| problem.into_error(&action, &target.registry))? {
+            Offered::Taken(delivered) => Ok(Some(delivered)),
+            // An upload that began in place of a mount is left to end by itself.
+            Offered::Wanted(_) => Ok(None),
+        }
+    }
+
+    /// Asks whether a repository has a blob, or takes it over from another one.
+    async fn offer(
+        &self,
+        target: &RegistryReference,
+        digest: &Digest,
+        mount_from: Option<&RegistryReference>,
+    ) -> Result<Offered, Problem> {
+        if self.has_blob(push_scope(target), digest).await? {
+            return Ok(Offered::Taken(Delivered::Existed));
         }
         let source =
             mount_from.filter(|source| source.registry == target.registry && source.repository != target.repository);
-        match source {
-            Some(source) if self.mount(target, &source.repository, digest).await => Ok(Some(Delivered::Mounted)),
-            _ => Ok(None),
-        }
+        let Some(source) = source else { return Ok(Offered::Wanted(None)) };
+        Ok(match self.mount(target, &source.repository, digest).await {
+            Some(Mount::Done) => Offered::Taken(Delivered::Mounted),
+            Some(Mount::Upload(location)) => Offered::Wanted(Some(location)),
+            None => Offered::Wanted(None),
+        })
     }
 
     /// Whether a repository has a blob, asked as a reader.
@@ -124,7 +151,7 @@ impl Registry {
                     Some(tag) => RegistryReference { tag: Some(tag.to_owned()), digest: None, ..target.clone() },
                     None => target.at_digest(document.digest()),
                 };
-                let actual = self.document(&reference).await?.digest();
+                let actual = self.document_at(&reference).await?.digest();
                 if actual != document.digest() {
                     return Err(RegistryError::WrongDigest { action, expected: document.digest(), actual });
                 }
@@ -145,42 +172,51 @@ impl Registry {
     }
 
     /// Sends a blob, in the other mode of uploading too if that may help.
-    async fn upload(&self, target: &RegistryReference, blob: &Blob<'_>, task: &dyn Task) -> Result<(), Problem> {
+    async fn upload(
+        &self,
+        target: &RegistryReference,
+        blob: &Blob<'_>,
+        location: Option<Url>,
+        task: &dyn Task,
+    ) -> Result<(), Problem> {
         let mut session = Session::new(self, push_scope(target)).await?;
-        let uploads = &Arc::clone(session.host()).uploads;
-        let mut mode = uploads.mode();
+        let host = Arc::clone(session.host());
+        let mut upload = Upload::new(&host, &target.repository, blob, location, task);
         let mut switched = false;
         loop {
             let access = session.access().await?;
-            match uploads.send(mode, &access, &target.repository, blob, task).await {
-                Ok(()) => {
-                    uploads.prefer(mode);
-                    return Ok(());
-                }
-                Err(problem) if other_mode_may_help(&problem) && !switched => {
-                    switched = true;
-                    mode = mode.other();
-                    tracing::debug!(reason = problem.describe(), ?mode, "trying the other mode of uploading");
-                }
-                Err(problem) => session.failed(problem).await?,
+            let Err(problem) = upload.send(&access, session.attempt()).await else {
+                host.prefer(upload.mode());
+                return Ok(());
+            };
+            if upload.has_progressed() {
+                session.progressed();
+            }
+            if other_mode_may_help(&problem) && !switched {
+                switched = true;
+                let mode = upload.mode().other();
+                tracing::info!(reason = problem.describe(), ?mode, "trying the other mode of uploading");
+                upload.switch(mode);
+            } else {
+                session.failed(problem).await?;
             }
         }
     }
 
-    /// Whether the registry took the blob over. Every failure means that it has to be uploaded: registries need not be
-    /// able to do this, nor to allow it.
-    async fn mount(&self, target: &RegistryReference, source: &str, digest: &Digest) -> bool {
+    /// What the registry says to taking the blob over. Every failure means that it has to be uploaded: registries need
+    /// not be able to do this, nor to allow it.
+    async fn mount(&self, target: &RegistryReference, source: &str, digest: &Digest) -> Option<Mount> {
         let scope = Scope { mount_from: Some(source.to_owned()), ..push_scope(target) };
-        let mounted = async {
+        let asked = async {
             let host = self.host(&target.registry).await?;
             let access = self.access(&host, &scope).await?;
-            host.uploads.mount(&access, &target.repository, source, digest).await
+            mount(&host, &access, &target.repository, source, digest).await
         };
-        match mounted.await {
-            Ok(()) => true,
+        match asked.await {
+            Ok(answer) => Some(answer),
             Err(problem) => {
-                tracing::debug!(source, reason = problem.describe(), "not mounted");
-                false
+                tracing::info!(source, reason = problem.describe(), "not mounted");
+                None
             }
         }
     }

@@ -27,7 +27,7 @@ impl Registry {
         }
         let tag = subject.digest().to_string().replace(':', "-");
         let list = RegistryReference { tag: Some(tag.clone()), digest: None, ..target.clone() };
-        let present = match self.document(&list).await {
+        let present = match self.document_at(&list).await {
             Ok(document) => Some(document),
             Err(RegistryError::UnknownTag { .. } | RegistryError::UnknownRepository { .. }) => None,
             Err(error) => return Err(error),

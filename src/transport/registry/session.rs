@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 
 use super::Registry;
 use super::auth::{Access, Scope};
-use super::client::{Host, read_bounded, send};
+use super::client::{Host, read_bounded};
 use super::problem::Problem;
 use super::retry::Retries;
 use crate::image::document::MAX_DOCUMENT_SIZE;
@@ -38,7 +38,8 @@ impl<'a> Session<'a> {
     /// Begins; nothing is sent yet.
     pub async fn new(registry: &'a Registry, scope: Scope) -> Result<Session<'a>, Problem> {
         let host = registry.host(&scope.registry).await?;
-        Ok(Session { registry, scope, host, access: None, retries: Retries::new(), renewed: false })
+        let retries = registry.retries(&scope);
+        Ok(Session { registry, scope, host, access: None, retries, renewed: false })
     }
 
     /// The registry.
@@ -59,6 +60,18 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The number of the present try, from 1.
+    pub fn attempt(&self) -> usize {
+        self.retries.attempt()
+    }
+
+    /// Begins to count the tries anew, because a good part of the work was done: a long transfer may break often, and may
+    /// outlive several tokens.
+    pub fn progressed(&mut self) {
+        self.retries.restart();
+        self.renewed = false;
+    }
+
     /// Waits before the next try, or gives the problem back when there should be none.
     ///
     /// A token that the registry does not like any longer is renewed once at once.
@@ -69,8 +82,6 @@ impl<'a> Session<'a> {
             self.registry.forget(&self.scope, &access).await;
             return Ok(());
         }
-        // A long download may outlive several tokens.
-        self.renewed &= !matches!(problem, Problem::Interrupted { .. });
         self.retries.pause(problem.with_credentials(&access.advice)).await
     }
 
@@ -78,7 +89,7 @@ impl<'a> Session<'a> {
     pub async fn fetch(&mut self, build: impl Fn(&Host) -> RequestBuilder) -> Result<(HeaderMap, Bytes), Problem> {
         loop {
             let request = self.access().await?.apply(build(&self.host));
-            match fetch_once(request).await {
+            match fetch_once(&self.host, request, self.attempt()).await {
                 Ok(answer) => return Ok(answer),
                 Err(problem) => self.failed(problem).await?,
             }
@@ -86,8 +97,9 @@ impl<'a> Session<'a> {
     }
 }
 
-async fn fetch_once(request: RequestBuilder) -> Result<(HeaderMap, Bytes), Problem> {
-    let response = send(request).await?;
+async fn fetch_once(host: &Host, request: RequestBuilder, attempt: usize) -> Result<(HeaderMap, Bytes), Problem> {
+    let _permit = host.permit().await;
+    let response = host.send(request, attempt).await?;
     let headers = response.headers().clone();
-    Ok((headers, read_bounded(response, MAX_DOCUMENT_SIZE).await?))
+    Ok((headers, read_bounded(response, MAX_DOCUMENT_SIZE, host.limits.stall).await?))
 }

@@ -1,47 +1,29 @@
-//! Sending the bytes of a blob, through the registry crate: one request or many chunks, from a file, in bounded memory.
+//! Sending the bytes of one blob: in one request or in many, from a file, in bounded memory.
 
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use oci_distribution::client::{ClientConfig, ClientProtocol};
-use oci_distribution::errors::OciDistributionError;
-use oci_distribution::secrets::RegistryAuth;
-use oci_distribution::{Client, Reference, RegistryOperation};
-use tokio::io::AsyncReadExt;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, LOCATION, RANGE};
+use reqwest::{Body, Method, RequestBuilder, Response, Url};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio_util::io::ReaderStream;
 
-use super::auth::{Access, Authorization};
-use super::client::{CONNECT_TIMEOUT, USER_AGENT};
+use super::auth::Access;
+use super::client::{Host, execute, succeeded};
 use super::error::RegistryError;
 use super::problem::Problem;
+use super::pull::{PROGRESS, announced_digest};
 use super::quirks::UploadMode;
 use crate::error::PathError;
 use crate::image::Digest;
 use crate::progress::Task;
 
-/// How long a registry may take no bytes. The client's own read timeout would not do: it covers the whole of a request
-/// until the answer begins, and so the whole upload.
-const STALL: Duration = Duration::from_secs(60);
-
-/// How long a registry may think after the last byte: some copy the whole blob to where it stays.
-const COMMIT: Duration = Duration::from_secs(15 * 60);
-
-/// How many seconds a token that does not say so itself is used: until the registry refuses it.
-const TOKEN_LIFETIME: usize = 86_400;
-
-/// The crate's clients for one registry. The mode of uploading is a setting of a whole client, so there are two.
-pub(super) struct Uploads {
-    address: String,
-    monolithic: Client,
-    chunked: Client,
-    /// The mode that works best, as far as is known.
-    chunks_first: AtomicBool,
-}
+/// How much of the file is read at once.
+const PIECE: usize = 256 << 10;
 
 /// A blob to upload.
 pub(super) struct Blob<'a> {
@@ -50,177 +32,332 @@ pub(super) struct Blob<'a> {
     pub path: &'a Path,
 }
 
-impl Uploads {
-    /// Prepares uploads to the registry at an address; `direct` past any proxy.
-    pub fn new(address: &str, plain: bool, direct: bool) -> Result<Uploads, RegistryError> {
-        let client = |use_monolithic_push| {
-            // A proxy that is set here keeps the client from looking for one in the environment, and an exception for
-            // the hosts in question keeps it from being used.
-            let proxy = direct.then(|| "http://127.0.0.1".to_owned());
-            Client::try_from(ClientConfig {
-                protocol: if plain { ClientProtocol::Http } else { ClientProtocol::Https },
-                use_monolithic_push,
-                platform_resolver: None,
-                default_token_expiration_secs: TOKEN_LIFETIME,
-                connect_timeout: Some(CONNECT_TIMEOUT),
-                user_agent: USER_AGENT,
-                http_proxy: proxy.clone(),
-                https_proxy: proxy,
-                no_proxy: direct.then(|| "localhost,127.0.0.0/8,::1".to_owned()),
-                ..ClientConfig::default()
-            })
-            .map_err(|error| RegistryError::Setup(Problem::of_upload(error).describe()))
-        };
-        Ok(Uploads {
-            address: address.to_owned(),
-            monolithic: client(true)?,
-            chunked: client(false)?,
-            chunks_first: AtomicBool::new(UploadMode::first_for(address) == UploadMode::Chunked),
-        })
+/// What a registry says to taking a blob over from another repository.
+pub(super) enum Mount {
+    /// It has done so.
+    Done,
+    /// It wants the bytes, and takes them here.
+    Upload(Url),
+}
+
+/// Asks the registry to take a blob over from another of its repositories.
+pub(super) async fn mount(
+    host: &Host,
+    access: &Access,
+    repository: &str,
+    source: &str,
+    digest: &Digest,
+) -> Result<Mount, Problem> {
+    let _permit = host.permit().await;
+    let mut url = uploads_url(host, repository)?;
+    url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", source);
+    let request = access.apply(host.http.post(url)).header(CONTENT_LENGTH, 0);
+    let response = host.send(request, 1).await?;
+    if response.status().as_u16() == 201 {
+        return Ok(Mount::Done);
+    }
+    Ok(Mount::Upload(location(host, &response)?))
+}
+
+/// A blob on its way to a registry, through all tries that it takes.
+pub(super) struct Upload<'a> {
+    host: &'a Host,
+    repository: &'a str,
+    blob: &'a Blob<'a>,
+    task: &'a dyn Task,
+    mode: UploadMode,
+    /// Where the registry takes bytes, once it has said so.
+    location: Option<Url>,
+    /// So many bytes the registry has, as far as it has said.
+    offset: u64,
+    /// Whether it may have taken more, or lost all.
+    doubtful: bool,
+    /// How far the upload had come when that last counted as progress.
+    furthest: u64,
+}
+
+impl<'a> Upload<'a> {
+    /// Begins where the registry has said that it takes bytes, or asks for such a place.
+    pub fn new(
+        host: &'a Host,
+        repository: &'a str,
+        blob: &'a Blob<'a>,
+        location: Option<Url>,
+        task: &'a dyn Task,
+    ) -> Upload<'a> {
+        let mode = host.upload_mode();
+        Upload { host, repository, blob, task, mode, location, offset: 0, doubtful: false, furthest: 0 }
     }
 
-    /// The mode to begin with.
+    /// How the bytes are sent.
     pub fn mode(&self) -> UploadMode {
-        if self.chunks_first.load(Ordering::Relaxed) { UploadMode::Chunked } else { UploadMode::Monolithic }
+        self.mode
     }
 
-    /// Remembers that a mode worked.
-    pub fn prefer(&self, mode: UploadMode) {
-        self.chunks_first.store(mode == UploadMode::Chunked, Ordering::Relaxed);
+    /// Begins again in another mode.
+    pub fn switch(&mut self, mode: UploadMode) {
+        self.mode = mode;
+        self.begin_anew();
     }
 
-    /// Asks the registry to take a blob over from another of its repositories.
-    pub async fn mount(&self, access: &Access, repository: &str, source: &str, digest: &Digest) -> Result<(), Problem> {
-        let target = self.reference(repository, digest);
-        let source = self.reference(source, digest);
-        let mount = async {
-            self.authorize(&self.monolithic, access, &target).await?;
-            self.monolithic.mount_blob(&target, &source, &digest.to_string()).await.map_err(Problem::of_upload)
+    /// Whether a good part has arrived since this was last asked.
+    pub fn has_progressed(&mut self) -> bool {
+        let progress = self.offset >= self.furthest + PROGRESS;
+        if progress {
+            self.furthest = self.offset;
+        }
+        progress
+    }
+
+    /// Sends what the registry does not have yet.
+    pub async fn send(&mut self, access: &Access, attempt: usize) -> Result<(), Problem> {
+        let _permit = self.host.permit().await;
+        let sent = self.try_send(access, attempt).await;
+        if let Err(problem) = &sent {
+            match self.mode {
+                // Nobody knows what became of the bytes.
+                UploadMode::Monolithic => self.begin_anew(),
+                // A registry that wants another token or a pause has not looked at the bytes.
+                UploadMode::Chunked(_) => self.doubtful |= !matches!(problem.status(), Some(401 | 429)),
+            }
+        }
+        sent
+    }
+
+    async fn try_send(&mut self, access: &Access, attempt: usize) -> Result<(), Problem> {
+        if self.doubtful {
+            self.ask(access, attempt).await?;
+        }
+        if self.location.is_none() {
+            let request = self.host.http.post(uploads_url(self.host, self.repository)?);
+            let response = self.host.send(access.apply(request).header(CONTENT_LENGTH, 0), attempt).await?;
+            self.location = Some(location(self.host, &response)?);
+        }
+        self.task.reset_to(self.offset);
+        if let UploadMode::Chunked(size) = self.mode {
+            while self.offset < self.blob.size {
+                self.send_chunk(size, access, attempt).await?;
+            }
+        }
+        let url = self.location_with_digest()?;
+        let rest = self.blob.size - self.offset;
+        let response = self.transfer(self.request(Method::PUT, url, access), rest, attempt).await?;
+        match announced_digest(response.headers()) {
+            Some(actual) if actual != *self.blob.digest => Err(RegistryError::WrongDigest {
+                action: format!("push the blob {}", self.blob.digest),
+                expected: *self.blob.digest,
+                actual,
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn send_chunk(&mut self, size: u64, access: &Access, attempt: usize) -> Result<(), Problem> {
+        let length = size.min(self.blob.size - self.offset);
+        let end = self.offset + length;
+        let url = self.location()?.clone();
+        let request = self.request(Method::PATCH, url, access);
+        let request = request.header(CONTENT_RANGE, format!("{}-{}", self.offset, end - 1));
+        let response = self.transfer(request, length, attempt).await?;
+        self.move_to(&response)?;
+        if taken(response.headers()).is_none_or(|taken| taken == end) {
+            self.offset = end;
+            return Ok(());
+        }
+        // The answers of some registries count otherwise here, so what they say when they are asked decides.
+        let begun = self.offset;
+        self.ask(access, attempt).await?;
+        if self.location.is_none() || self.offset <= begun {
+            self.begin_anew();
+            return Err(Problem::violation("it took a chunk and does not have its bytes"));
+        }
+        self.task.reset_to(self.offset);
+        Ok(())
+    }
+
+    /// Asks how much the registry has. One that cannot say gets everything again.
+    async fn ask(&mut self, access: &Access, attempt: usize) -> Result<(), Problem> {
+        let Some(url) = self.location.clone() else {
+            self.begin_anew();
+            return Ok(());
         };
-        tokio::time::timeout(STALL, mount).await.unwrap_or_else(|_| Err(stalled(STALL)))
+        let asked = self.host.send(self.addressed(Method::GET, url, access), attempt).await;
+        match asked {
+            Ok(response) => match taken(response.headers()) {
+                Some(taken) if taken <= self.blob.size => {
+                    self.move_to(&response)?;
+                    self.offset = taken;
+                    self.doubtful = false;
+                }
+                _ => self.begin_anew(),
+            },
+            Err(problem) if problem.is_transient() || matches!(problem.status(), None | Some(401)) => {
+                return Err(problem);
+            }
+            Err(_) => self.begin_anew(),
+        }
+        Ok(())
     }
 
-    /// Sends a blob.
-    pub async fn send(
-        &self,
-        mode: UploadMode,
-        access: &Access,
-        repository: &str,
-        blob: &Blob<'_>,
-        task: &dyn Task,
-    ) -> Result<(), Problem> {
-        let client = match mode {
-            UploadMode::Monolithic => &self.monolithic,
-            UploadMode::Chunked => &self.chunked,
-        };
-        let target = self.reference(repository, blob.digest);
-        task.reset_to(0);
+    fn begin_anew(&mut self) {
+        (self.location, self.offset, self.doubtful) = (None, 0, false);
+    }
+
+    fn location(&self) -> Result<&Url, Problem> {
+        self.location.as_ref().ok_or_else(no_location)
+    }
+
+    fn location_with_digest(&self) -> Result<Url, Problem> {
+        let mut url = self.location()?.clone();
+        url.query_pairs_mut().append_pair("digest", &self.blob.digest.to_string());
+        Ok(url)
+    }
+
+    /// The next bytes go where the answer says, if it says so.
+    fn move_to(&mut self, response: &Response) -> Result<(), Problem> {
+        if response.headers().contains_key(LOCATION) {
+            self.location = Some(location(self.host, response)?);
+        }
+        Ok(())
+    }
+
+    fn request(&self, method: Method, url: Url, access: &Access) -> RequestBuilder {
+        self.addressed(method, url, access).header(CONTENT_TYPE, "application/octet-stream")
+    }
+
+    /// A request to where the registry takes bytes. When that is another host, it gets no credentials.
+    fn addressed(&self, method: Method, url: Url, access: &Access) -> RequestBuilder {
+        let own = Url::parse(&self.host.base_url()).is_ok_and(|own| own.origin() == url.origin());
+        if own { access.apply(self.host.http.request(method, url)) } else { self.host.elsewhere.request(method, url) }
+    }
+
+    /// Sends a request with the next bytes of the file.
+    async fn transfer(&self, request: RequestBuilder, length: u64, attempt: usize) -> Result<Response, Problem> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let stream = read(blob, mode, sender).await?;
-        let upload = async {
-            self.authorize(client, access, &target).await?;
-            let result = client.push_blob_stream(&target, stream, &blob.digest.to_string(), Some(blob.size)).await;
-            result.map(drop).map_err(Problem::of_upload)
-        };
-        let result = watch(upload, receiver, blob, task, STALL, COMMIT).await;
-        let (host, bytes, done) = (&self.address, blob.size, result.is_ok());
-        tracing::debug!(host, repository, ?mode, bytes, done, "upload");
-        result
-    }
-
-    /// The crate's form of a reference.
-    fn reference(&self, repository: &str, digest: &Digest) -> Reference {
-        Reference::with_digest(self.address.clone(), repository.to_owned(), digest.to_string())
-    }
-
-    /// Hands the access over to the crate, in place of what it had for the repository.
-    async fn authorize(&self, client: &Client, access: &Access, target: &Reference) -> Result<(), Problem> {
-        let authentication = match &access.authorization {
-            Authorization::None => return Ok(()),
-            Authorization::Basic { username, password } => RegistryAuth::Basic(username.clone(), password.clone()),
-            Authorization::Bearer(token) => RegistryAuth::Bearer(token.clone()),
-        };
-        let result = client.auth(target, &authentication, RegistryOperation::Push).await;
-        result.map(|_| ()).map_err(Problem::of_upload)
+        let body = Body::wrap_stream(read(self.blob, self.offset, length, sender).await?);
+        let request = request.header(CONTENT_LENGTH, length).body(body);
+        let sent = async { succeeded(execute(request, &self.host.elsewhere, attempt).await?).await };
+        let limits = &self.host.limits;
+        let transfer = Transfer { path: self.blob.path, length, stall: limits.stall, commit: limits.commit };
+        transfer.watch(sent, receiver, self.task).await
     }
 }
 
-/// Waits for the end of an upload while the registry takes bytes, and tells the task how many.
+fn uploads_url(host: &Host, repository: &str) -> Result<Url, Problem> {
+    let url = host.url(repository, "blobs/uploads/");
+    Url::parse(&url).map_err(|_| RegistryError::Setup(format!("`{}` is not the name of a host", host.address)).into())
+}
+
+/// Where the registry takes bytes.
 ///
-/// The upload owns all that it uses, so it reports what it reads through a channel to this side, which may borrow.
-async fn watch(
-    upload: impl Future<Output = Result<(), Problem>>,
-    mut receiver: mpsc::UnboundedReceiver<io::Result<u64>>,
-    blob: &Blob<'_>,
-    task: &dyn Task,
+/// Behind a gateway, registries sometimes forget that they are spoken to with TLS; then winslim does not.
+fn location(host: &Host, response: &Response) -> Result<Url, Problem> {
+    let text = response.headers().get(LOCATION).and_then(|location| location.to_str().ok()).ok_or_else(no_location)?;
+    let mut url = response.url().join(text).map_err(|_| no_location())?;
+    let own = Url::parse(&host.base_url()).map_err(|_| no_location())?;
+    if url.scheme() == "http" && own.scheme() == "https" && url.host() == own.host() && url.port() == own.port() {
+        // Both are schemes of the web, between which one can always change.
+        let _ = url.set_scheme("https");
+    }
+    Ok(url)
+}
+
+fn no_location() -> Problem {
+    Problem::violation("it does not say where it takes the bytes of a blob")
+}
+
+/// How many bytes the registry has, by its `Range: 0-N`, where N is the last one. Docker's registry says `0-0` for none.
+fn taken(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(RANGE)?.to_str().ok()?.trim().trim_start_matches("bytes=");
+    match range.split_once('-')? {
+        ("0", "0") => Some(0),
+        ("0", last) => last.parse::<u64>().ok()?.checked_add(1),
+        _ => None,
+    }
+}
+
+/// One request with bytes of a file.
+struct Transfer<'a> {
+    path: &'a Path,
+    length: u64,
     stall: Duration,
     commit: Duration,
-) -> Result<(), Problem> {
-    let mut upload = std::pin::pin!(upload);
-    let mut sent = 0;
-    loop {
-        let patience = if sent < blob.size { stall } else { commit };
-        tokio::select! {
-            // In this order, so that nothing that was read goes uncounted and a read error is not taken for another.
-            biased;
-            Some(read) = receiver.recv() => {
-                let bytes = read.map_err(|error| unreadable(blob, error))?;
-                sent += bytes;
-                task.advance(bytes);
-            }
-            result = &mut upload => {
-                // The last poll of the upload may have read, and failed to read.
-                while let Ok(read) = receiver.try_recv() {
-                    task.advance(read.map_err(|error| unreadable(blob, error))?);
+}
+
+impl Transfer<'_> {
+    /// Waits for the answer while the registry takes bytes, and tells the task how many.
+    ///
+    /// The request owns all that it sends, so it reports what it reads through a channel to this side, which may borrow.
+    async fn watch<T>(
+        &self,
+        sent: impl Future<Output = Result<T, Problem>>,
+        mut receiver: mpsc::UnboundedReceiver<io::Result<u64>>,
+        task: &dyn Task,
+    ) -> Result<T, Problem> {
+        let mut sent = std::pin::pin!(sent);
+        let mut read = 0;
+        loop {
+            let patience = if read < self.length { self.stall } else { self.commit };
+            tokio::select! {
+                // In this order, so that nothing that was read goes uncounted and a read error is not taken for another.
+                biased;
+                Some(piece) = receiver.recv() => {
+                    let bytes = piece.map_err(|error| unreadable(self.path, error))?;
+                    read += bytes;
+                    task.advance(bytes);
                 }
-                return result;
+                result = &mut sent => {
+                    // The last poll of the request may have read, and failed to read.
+                    while let Ok(piece) = receiver.try_recv() {
+                        task.advance(piece.map_err(|error| unreadable(self.path, error))?);
+                    }
+                    return result;
+                }
+                () = tokio::time::sleep(patience) => {
+                    let reason = format!("it took no bytes for {} seconds", patience.as_secs_f32());
+                    return Err(Problem::Network { reason, transient: true });
+                }
             }
-            () = tokio::time::sleep(patience) => return Err(stalled(patience)),
         }
     }
 }
 
-fn stalled(patience: Duration) -> Problem {
-    Problem::Network { reason: format!("it took no bytes for {} seconds", patience.as_secs()), transient: true }
-}
-
-/// The bytes of the file; how many, or why not, goes to the channel as well.
+/// Bytes of the file; how many, or why not, goes to the channel as well.
 async fn read(
     blob: &Blob<'_>,
-    mode: UploadMode,
+    offset: u64,
+    length: u64,
     sender: mpsc::UnboundedSender<io::Result<u64>>,
-) -> Result<impl Stream<Item = Result<Bytes, OciDistributionError>> + Send + 'static, Problem> {
-    let piece = match mode {
-        UploadMode::Monolithic => 256 << 10,
-        // Each piece becomes a request of its own; the registry crate sends at most so many bytes in one.
-        UploadMode::Chunked => 4 << 20,
-    };
-    let mut file = tokio::fs::File::open(blob.path).await.map_err(|error| unreadable(blob, error))?;
+) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, Problem> {
+    let unreadable = |error| unreadable(blob.path, error);
+    let mut file = tokio::fs::File::open(blob.path).await.map_err(unreadable)?;
+    file.seek(SeekFrom::Start(offset)).await.map_err(unreadable)?;
     // Without this the file hands out less than a piece at once.
-    file.set_max_buf_size(piece);
+    file.set_max_buf_size(PIECE);
     // A file that grows must not send more than was announced.
-    let stream = ReaderStream::with_capacity(file.take(blob.size), piece);
+    let stream = ReaderStream::with_capacity(file.take(length), PIECE);
     Ok(stream.map(move |piece| {
         let (report, piece) = match piece {
             Ok(bytes) => (Ok(bytes.len() as u64), Ok(bytes)),
             Err(error) => {
                 let kind = error.kind();
-                (Err(error), Err(OciDistributionError::IoError(kind.into())))
+                (Err(error), Err(kind.into()))
             }
         };
-        // Nobody listens any more when the upload has ended otherwise.
+        // Nobody listens any more when the request has ended otherwise.
         let _ = sender.send(report);
         piece
     }))
 }
 
-fn unreadable(blob: &Blob<'_>, error: io::Error) -> Problem {
-    RegistryError::File(PathError::new("read", blob.path, error)).into()
+fn unreadable(path: &Path, error: io::Error) -> Problem {
+    RegistryError::File(PathError::new("read", path, error)).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
@@ -237,12 +374,11 @@ mod tests {
 
     const STALL: Duration = Duration::from_millis(200);
 
-    /// Watches an upload of a blob of 10 bytes that reports these reads, one every 50 ms, and then ends or does not.
+    /// Watches a request with 10 bytes that reports these reads, one every 50 ms, and then ends or does not.
     async fn watched(reads: Vec<io::Result<u64>>, ends: bool) -> (Result<(), Problem>, u64) {
-        let digest = Digest::of(b"");
-        let blob = Blob { digest: &digest, size: 10, path: Path::new("blob") };
+        let transfer = Transfer { path: Path::new("blob"), length: 10, stall: STALL, commit: 2 * STALL };
         let (sender, receiver) = mpsc::unbounded_channel();
-        let upload = async move {
+        let sent = async move {
             for read in reads {
                 tokio::time::sleep(STALL / 4).await;
                 let _ = sender.send(read);
@@ -253,7 +389,7 @@ mod tests {
             Ok(())
         };
         let counter = Counter::default();
-        let result = watch(upload, receiver, &blob, &counter, STALL, 2 * STALL).await;
+        let result = transfer.watch(sent, receiver, &counter).await;
         (result, counter.0.into_inner())
     }
 
@@ -278,6 +414,22 @@ mod tests {
             let error = io::Error::from(io::ErrorKind::PermissionDenied);
             let (result, _) = watched(vec![Ok(3), Err(error)], ends).await;
             assert_eq!(result.unwrap_err().describe(), "cannot read `blob`: permission denied");
+        }
+    }
+
+    #[test]
+    fn what_a_registry_has_is_read() {
+        let cases = [
+            ("0-0", Some(0)),
+            ("0-9", Some(10)),
+            ("bytes=0-9", Some(10)),
+            ("5-9", None),
+            ("0-18446744073709551615", None),
+            ("", None),
+        ];
+        for (range, expected) in cases {
+            let headers = HeaderMap::from_iter([(RANGE, range.parse().unwrap())]);
+            assert_eq!(taken(&headers), expected, "{range}");
         }
     }
 }

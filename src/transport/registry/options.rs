@@ -1,0 +1,231 @@
+//! What a caller may say about registries: how they are reached, who to be there, and how long to wait.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::quirks::CHUNK;
+use crate::transport::{Reference, RegistryReference};
+
+/// How registries are spoken to.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryOptions {
+    /// Registries that are spoken to without TLS, besides those on this machine: `HOST` for all its ports, or
+    /// `HOST:PORT`.
+    pub plain_http: Vec<String>,
+    /// The mirrors of registries, in the order in which they are asked before the registry itself. Only for pulls.
+    pub mirrors: BTreeMap<String, Vec<Mirror>>,
+    /// PEM files with certificate authorities that are trusted everywhere, besides those of the system.
+    pub authorities: Vec<PathBuf>,
+    /// What TLS needs at single registries, by `HOST` or `HOST:PORT` as in their references.
+    pub tls: BTreeMap<String, Tls>,
+    /// Who to be at one registry, instead of what files and helpers say.
+    pub login: Option<Login>,
+    /// How the bytes of blobs are sent.
+    pub push_mode: PushMode,
+    /// How much at once, and how long to wait.
+    pub limits: Limits,
+}
+
+/// What TLS needs at one registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file with certificate authorities that are trusted for this registry and its token server.
+    pub authority: Option<PathBuf>,
+    /// The PEM files of a client certificate and of its key. Shown to this registry only.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Name and password for one registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The registry as in its references: nobody else gets the password.
+    pub registry: String,
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    /// Shows no secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+/// A registry that has what another one has: `HOST[:PORT][/PREFIX]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// Its host, with its port if there is one.
+    pub registry: String,
+    /// What stands before the names of the mirrored repositories; empty when nothing does.
+    pub prefix: String,
+}
+
+impl Mirror {
+    /// What an image is called there.
+    pub(super) fn reference(&self, origin: &RegistryReference) -> RegistryReference {
+        let repository = match self.prefix.as_str() {
+            "" => origin.repository.clone(),
+            prefix => format!("{prefix}/{}", origin.repository),
+        };
+        RegistryReference { registry: self.registry.clone(), repository, ..origin.clone() }
+    }
+}
+
+/// Text that does not say what it should about registries.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OptionError(String);
+
+impl FromStr for Mirror {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Mirror, OptionError> {
+        let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
+        // A mirror is right when it can stand before the name of a repository.
+        match format!("{text}/name").parse() {
+            Ok(Reference::Registry(name)) if name.registry == registry && name.repository == join(prefix) => {
+                Ok(Mirror { registry: registry.to_owned(), prefix: prefix.to_owned() })
+            }
+            _ => Err(OptionError(format!(
+                "`{text}` does not name a mirror; write it like `mirror.example.com/prefix` or `localhost:5000`"
+            ))),
+        }
+    }
+}
+
+fn join(prefix: &str) -> String {
+    if prefix.is_empty() { "name".to_owned() } else { format!("{prefix}/name") }
+}
+
+/// How the bytes of blobs are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PushMode {
+    /// As the registry is known to like it, and otherwise if it refuses that.
+    #[default]
+    Auto,
+    /// In one request each.
+    Monolithic,
+    /// In requests of so many bytes.
+    Chunked(u64),
+}
+
+/// The smallest piece that a blob is sent in: less means more round trips than anybody wants.
+const LEAST_CHUNK: u64 = 64 << 10;
+
+impl FromStr for PushMode {
+    type Err = OptionError;
+
+    /// `auto`, `monolithic`, `chunked` or `chunked:SIZE`, where the size is a number of bytes or of KiB, MiB or GiB.
+    fn from_str(text: &str) -> Result<PushMode, OptionError> {
+        let wrong = || {
+            OptionError(format!(
+                "`{text}` is not a way of pushing; write `auto`, `monolithic`, `chunked` or `chunked:SIZE` as in \
+                 `chunked:16MiB`, with 64KiB at least"
+            ))
+        };
+        let size = match text {
+            "auto" => return Ok(PushMode::Auto),
+            "monolithic" => return Ok(PushMode::Monolithic),
+            "chunked" => return Ok(PushMode::Chunked(CHUNK)),
+            _ => text.strip_prefix("chunked:").ok_or_else(wrong)?,
+        };
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+        let unit = units.iter().find_map(|(name, shift)| Some((size.strip_suffix(name)?, *shift)));
+        let (number, shift) = unit.unwrap_or((size, 0));
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let size = number.checked_mul(1 << shift).filter(|size| *size >= LEAST_CHUNK).ok_or_else(wrong)?;
+        Ok(PushMode::Chunked(size))
+    }
+}
+
+/// How much is done at once with one registry, and how long it may take to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most requests to one registry at the same time.
+    pub connections: usize,
+    /// How long a connection may take to come about.
+    pub connect: Duration,
+    /// How long nothing may come, or be taken, before a transfer counts as broken.
+    pub stall: Duration,
+    /// How long a registry may think after the last byte of an upload: some copy the whole blob to where it stays.
+    pub commit: Duration,
+    /// The pause before the second try; it doubles from try to try, and up to as much again is added at random.
+    pub first_pause: Duration,
+    /// The longest pause, also when the registry asks for a longer one.
+    pub longest_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 6,
+            connect: Duration::from_secs(15),
+            stall: Duration::from_secs(60),
+            commit: Duration::from_secs(15 * 60),
+            first_pause: Duration::from_millis(300),
+            longest_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_is_a_host_with_or_without_a_prefix() {
+        let mirror =
+            |registry: &str, prefix: &str| Some(Mirror { registry: registry.to_owned(), prefix: prefix.to_owned() });
+        let cases = [
+            ("mirror.example.com", mirror("mirror.example.com", "")),
+            ("localhost:5000", mirror("localhost:5000", "")),
+            ("mirror.example.com/mcr", mirror("mirror.example.com", "mcr")),
+            ("mirror.example.com:8443/a/b", mirror("mirror.example.com:8443", "a/b")),
+            ("", None),
+            ("mirror", None),
+            ("https://mirror.example.com", None),
+            ("mirror.example.com/", None),
+            ("mirror.example.com/Prefix", None),
+            ("mirror.example.com/a:tag", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+        let origin = "mcr.microsoft.com/windows/nanoserver:1".parse();
+        let Ok(Reference::Registry(origin)) = origin else { panic!("it is a reference") };
+        let there = |mirror: &str| mirror.parse::<Mirror>().unwrap().reference(&origin).to_string();
+        assert_eq!(there("a.example"), "a.example/windows/nanoserver:1");
+        assert_eq!(there("a.example/mcr"), "a.example/mcr/windows/nanoserver:1");
+    }
+
+    #[test]
+    fn a_way_of_pushing_is_read() {
+        let cases = [
+            ("auto", Some(PushMode::Auto)),
+            ("monolithic", Some(PushMode::Monolithic)),
+            ("chunked", Some(PushMode::Chunked(4 << 20))),
+            ("chunked:65536", Some(PushMode::Chunked(64 << 10))),
+            ("chunked:16MiB", Some(PushMode::Chunked(16 << 20))),
+            ("chunked:1GiB", Some(PushMode::Chunked(1 << 30))),
+            ("chunked:1KiB", None),
+            ("chunked:", None),
+            ("chunked:-1", None),
+            ("chunked:99999999999999GiB", None),
+            ("Auto", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let login = Login { registry: "a.example".into(), username: "user".into(), password: "SECRET".into() };
+        assert!(!format!("{login:?}").contains("SECRET"));
+    }
+}
