@@ -31,18 +31,68 @@ pub struct Global {
     /// Keep blobs and layer indexes in this directory [default: `winslim` in the user's cache directory]
     #[arg(long, global = true, value_name = "DIRECTORY", env = "WINSLIM_CACHE_DIR", help_heading = "Global options")]
     pub cache_dir: Option<PathBuf>,
-    /// Speak plain HTTP with this registry (HOST or HOST:PORT); loopback addresses always do
-    #[arg(long, global = true, value_name = "HOST", help_heading = "Global options")]
-    pub plain_http: Vec<String>,
     /// Say nothing but errors, and the result
     #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say what is being done; twice: every request too
+    /// Say what is being done, and every request to a registry
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
     /// Show no progress bars, even on a terminal
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_progress: bool,
+    /// How what is said on standard error is written
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = LogFormat::Text,
+        env = "WINSLIM_LOG_FORMAT",
+        help_heading = "Global options"
+    )]
+    pub log_format: LogFormat,
+    /// How registries are spoken to.
+    #[command(flatten)]
+    pub registries: Registries,
+}
+
+/// How registries are spoken to.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for registries")]
+pub struct Registries {
+    /// Speak plain HTTP with this registry (HOST or HOST:PORT); loopback addresses always do
+    #[arg(long, global = true, value_name = "HOST")]
+    pub plain_http: Vec<String>,
+    /// Pull what is in REGISTRY from MIRROR first; may be given several times, or several with commas
+    #[arg(long, global = true, value_name = "REGISTRY=MIRROR[/PREFIX]", value_delimiter = ',', env = "WINSLIM_MIRROR")]
+    pub mirror: Vec<String>,
+    /// Trust the certificate authorities in this PEM file, besides those of the system
+    #[arg(long, global = true, value_name = "FILE", env = "WINSLIM_CA")]
+    pub ca: Vec<PathBuf>,
+    /// Show this client certificate, a PEM file, to the registry of the target, or else of the image
+    #[arg(long, global = true, value_name = "FILE", requires = "client_key", env = "WINSLIM_CLIENT_CERT")]
+    pub client_cert: Option<PathBuf>,
+    /// The key of the client certificate, a PEM file
+    #[arg(long, global = true, value_name = "FILE", requires = "client_cert", env = "WINSLIM_CLIENT_KEY")]
+    pub client_key: Option<PathBuf>,
+    /// Log in with this name at the registry of the target, or else of the image
+    #[arg(long, global = true, value_name = "NAME", requires = "password_stdin")]
+    pub username: Option<String>,
+    /// Read the password for --username from standard input
+    #[arg(long, global = true, requires = "username")]
+    pub password_stdin: bool,
+    /// How blobs are sent: auto, monolithic, chunked or chunked:SIZE; auto is what the registry is known to like
+    #[arg(long, global = true, value_name = "MODE", default_value = "auto", env = "WINSLIM_PUSH_MODE")]
+    pub push_mode: String,
+}
+
+/// How what is said on standard error is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// For programs: one JSON object in each line
+    Json,
 }
 
 /// The verbs.

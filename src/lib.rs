@@ -31,10 +31,12 @@
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
 //! * [`profile`], [`plan`], [`verify`] and [`report`] decide and describe, without I/O but for reading profile files.
 //! * [`rewrite`] turns a plan into blobs, on threads; only [`transport`] and [`commands`] are asynchronous.
+//! * [`config`] reads the user's own settings.
 //! * [`cli`], [`commands`], [`printer`] and [`progress`] are the program: the only place that joins all of it.
 
 pub mod cli;
 pub mod commands;
+pub mod config;
 pub mod error;
 pub mod gzip;
 pub mod hive;

@@ -24,6 +24,7 @@ pub enum Level {
 pub struct Printer {
     level: Level,
     bars: bool,
+    json: bool,
 }
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -33,7 +34,12 @@ const HINT: Style = AnsiColor::Cyan.on_default().bold();
 impl Printer {
     /// A printer; progress bars are shown only on a terminal, and not beside the lines of a verbose run.
     pub fn new(level: Level, progress: bool) -> Printer {
-        Printer { level, bars: progress && level == Level::Normal && io::stderr().is_terminal() }
+        Printer { level, bars: progress && level == Level::Normal && io::stderr().is_terminal(), json: false }
+    }
+
+    /// The same printer; if `json`, it writes what goes to standard error as JSON objects, one in each line, like the log.
+    pub fn in_json(self, json: bool) -> Printer {
+        Printer { json, bars: self.bars && !json, ..self }
     }
 
     /// Who watches the work.
@@ -56,31 +62,37 @@ impl Printer {
 
     /// Tells something that most people want to know.
     pub fn say(&self, text: &str) {
-        self.write(Level::Normal, text);
+        self.write(Level::Normal, "INFO", text, text);
     }
 
     /// Tells what is being done.
     pub fn detail(&self, text: &str) {
-        self.write(Level::Verbose, text);
+        self.write(Level::Verbose, "INFO", text, text);
     }
 
     /// Warns.
     pub fn warn(&self, text: &str) {
-        self.write(Level::Normal, &format!("{WARNING}warning:{WARNING:#} {text}"));
+        self.write(Level::Normal, "WARN", text, &format!("{WARNING}warning:{WARNING:#} {text}"));
     }
 
     /// Tells why the run failed, and what to do next.
     pub fn fail(&self, text: &str, hint: Option<&str>) {
-        self.write(Level::Quiet, &format!("{ERROR}error:{ERROR:#} {text}"));
+        self.write(Level::Quiet, "ERROR", text, &format!("{ERROR}error:{ERROR:#} {text}"));
         if let Some(hint) = hint {
-            self.write(Level::Quiet, &format!("{HINT}hint:{HINT:#} {hint}"));
+            self.write(Level::Quiet, "INFO", hint, &format!("{HINT}hint:{HINT:#} {hint}"));
         }
     }
 
-    fn write(&self, level: Level, text: &str) {
-        if self.level >= level {
-            // Nobody is left to tell when standard error is closed.
-            let _ = writeln!(anstream::stderr().lock(), "{text}");
+    /// Writes a message, for people as it is `shown`.
+    fn write(&self, level: Level, name: &str, message: &str, shown: &str) {
+        if self.level < level {
+            return;
         }
+        let mut output = anstream::stderr().lock();
+        // Nobody is left to tell when standard error is closed.
+        let _ = match self.json {
+            true => writeln!(output, "{}", serde_json::json!({ "level": name, "message": message })),
+            false => writeln!(output, "{shown}"),
+        };
     }
 }

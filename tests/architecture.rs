@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("windows", &["image", "layer"]),
     ("store", &["error", "image"]),
     ("transport", &["error", "image", "progress", "store"]),
+    ("config", &["error", "transport"]),
     ("inspect", &["layer", "windows"]),
     ("profile", &["error", "image", "layer", "windows"]),
     ("plan", &["layer", "profile", "windows"]),
@@ -30,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "commands",
         &[
             "cli",
+            "config",
             "error",
             "hive",
             "image",

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::ConfigError;
 use crate::error::ExitStatus;
 use crate::image::platform::PlatformError;
 use crate::inspect::policy::ConditionError;
@@ -58,6 +59,7 @@ pub(super) fn classify(error: &anyhow::Error) -> Failure {
             || matches!(cause.downcast_ref(), Some(TransportError::Target { .. }))
             || cause.is::<PatternError>()
             || cause.is::<ConditionError>()
+            || matches!(cause.downcast_ref(), Some(ConfigError::Content { .. }))
         {
             return has(ExitStatus::Usage);
         }

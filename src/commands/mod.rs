@@ -3,6 +3,7 @@
 mod base;
 mod build;
 mod cache;
+mod connection;
 mod copy;
 mod diff;
 mod failure;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 
-use crate::cli::{Cli, Command, Format, Global, Output, Schema};
+use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
 use crate::error::{ExitStatus, IoContext, PathError};
 use crate::printer::{Level, Printer};
 use crate::report::{Report, schema};
@@ -36,8 +37,9 @@ pub fn run(cli: Cli) -> ExitStatus {
         (false, 0) => Level::Normal,
         (false, _) => Level::Verbose,
     };
-    let printer = Printer::new(level, !cli.global.no_progress);
-    start_log(cli.global.verbose);
+    let json = cli.global.log_format == LogFormat::Json;
+    let printer = Printer::new(level, !cli.global.no_progress).in_json(json);
+    start_log(level, cli.global.verbose, json);
     match dispatch(cli, &printer) {
         Ok(status) => status,
         Err(error) => {
@@ -54,7 +56,8 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<ExitStatus> {
         .enable_all()
         .build()
         .context("cannot start the threads for network connections")?;
-    let surroundings = || Surroundings::new(&cli.global, *printer);
+    let registry = connection::options(&cli.global.registries, &cli.command);
+    let surroundings = || Surroundings::new(&cli.global, registry?, *printer);
     match cli.command {
         Command::Build(arguments) => runtime.block_on(build::run(arguments, &surroundings()?)),
         Command::Plan(arguments) => runtime.block_on(plan::run(arguments, &surroundings()?)),
@@ -87,13 +90,12 @@ struct Surroundings {
 }
 
 impl Surroundings {
-    fn new(global: &Global, printer: Printer) -> Result<Surroundings> {
+    fn new(global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
         let directory = match &global.cache_dir {
             Some(directory) => directory.clone(),
             None => default_cache_directory()?,
         };
         let store = Store::open(directory)?;
-        let registry = RegistryOptions { plain_http: global.plain_http.clone(), ..RegistryOptions::default() };
         Ok(Surroundings { store, registry, printer })
     }
 }
@@ -105,19 +107,20 @@ fn default_cache_directory() -> Result<PathBuf> {
 }
 
 /// Sends the log of what is done to standard error.
-fn start_log(verbose: u8) {
-    let filter = match verbose {
-        0 => return,
-        1 => "winslim=info",
+fn start_log(level: Level, verbose: u8, json: bool) {
+    let filter = match (level, verbose) {
+        (Level::Quiet, _) => return,
+        (_, 0) => "winslim=warn",
+        (_, 1) => "winslim=info",
         _ => "winslim=debug",
     };
-    // A second subscriber is refused; in tests the first one serves.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
         .without_time()
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    // A second subscriber is refused; in tests the first one serves.
+    let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
 }
 
 /// Writes a report to where it was asked for.

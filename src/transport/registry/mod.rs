@@ -31,7 +31,7 @@ use self::auth::{Access, Scope};
 use self::client::Host;
 use self::credentials::{Credentials, Environment};
 pub use self::error::RegistryError;
-pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryOptions, Tls};
+pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryName, RegistryOptions, Tls};
 use self::problem::Problem;
 use self::retry::Retries;
 use self::session::Session;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::quirks::CHUNK;
 use crate::transport::{Reference, RegistryReference};
 
@@ -56,8 +58,41 @@ impl fmt::Debug for Login {
     }
 }
 
+/// A registry as it stands in references: `HOST` or `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RegistryName(String);
+
+impl fmt::Display for RegistryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for RegistryName {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<RegistryName, OptionError> {
+        if split(text).is_some_and(|(_, prefix)| prefix.is_empty()) {
+            return Ok(RegistryName(text.to_owned()));
+        }
+        Err(OptionError(format!(
+            "`{text}` does not name a registry; write it as in references, like `mcr.microsoft.com` or `localhost:5000`"
+        )))
+    }
+}
+
+impl TryFrom<String> for RegistryName {
+    type Error = OptionError;
+
+    fn try_from(text: String) -> Result<RegistryName, OptionError> {
+        text.parse()
+    }
+}
+
 /// A registry that has what another one has: `HOST[:PORT][/PREFIX]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Mirror {
     /// Its host, with its port if there is one.
     pub registry: String,
@@ -85,21 +120,29 @@ impl FromStr for Mirror {
     type Err = OptionError;
 
     fn from_str(text: &str) -> Result<Mirror, OptionError> {
-        let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
-        // A mirror is right when it can stand before the name of a repository.
-        match format!("{text}/name").parse() {
-            Ok(Reference::Registry(name)) if name.registry == registry && name.repository == join(prefix) => {
-                Ok(Mirror { registry: registry.to_owned(), prefix: prefix.to_owned() })
-            }
-            _ => Err(OptionError(format!(
+        let (registry, prefix) = split(text).ok_or_else(|| {
+            OptionError(format!(
                 "`{text}` does not name a mirror; write it like `mirror.example.com/prefix` or `localhost:5000`"
-            ))),
-        }
+            ))
+        })?;
+        Ok(Mirror { registry: registry.to_owned(), prefix: prefix.to_owned() })
     }
 }
 
-fn join(prefix: &str) -> String {
-    if prefix.is_empty() { "name".to_owned() } else { format!("{prefix}/name") }
+impl TryFrom<String> for Mirror {
+    type Error = OptionError;
+
+    fn try_from(text: String) -> Result<Mirror, OptionError> {
+        text.parse()
+    }
+}
+
+/// The host and what follows it, of something that can stand before the name of a repository.
+fn split(text: &str) -> Option<(&str, &str)> {
+    let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let Ok(Reference::Registry(name)) = format!("{text}/some/name").parse() else { return None };
+    let expected = if prefix.is_empty() { "some/name".to_owned() } else { format!("{prefix}/some/name") };
+    (name.registry == registry && name.repository == expected).then_some((registry, prefix))
 }
 
 /// How the bytes of blobs are sent.

@@ -13,6 +13,10 @@ use super::problem::Problem;
 use super::retry::Retries;
 use crate::image::document::MAX_DOCUMENT_SIZE;
 
+/// How often a token is renewed without any progress: a registry whose tokens live shorter is of no use, and one that
+/// wants better credentials says it with the same status.
+const MAX_RENEWALS: usize = 3;
+
 /// Tries something until it succeeds or no further try may help.
 ///
 /// ```text
@@ -30,8 +34,8 @@ pub(super) struct Session<'a> {
     host: Arc<Host>,
     access: Option<Arc<Access>>,
     retries: Retries,
-    /// Whether the access is a new one, got after the registry refused an earlier one.
-    renewed: bool,
+    /// How often the access was renewed since the last progress.
+    renewals: usize,
 }
 
 impl<'a> Session<'a> {
@@ -39,7 +43,7 @@ impl<'a> Session<'a> {
     pub async fn new(registry: &'a Registry, scope: Scope) -> Result<Session<'a>, Problem> {
         let host = registry.host(&scope.registry).await?;
         let retries = registry.retries(&scope);
-        Ok(Session { registry, scope, host, access: None, retries, renewed: false })
+        Ok(Session { registry, scope, host, access: None, retries, renewals: 0 })
     }
 
     /// The registry.
@@ -69,16 +73,16 @@ impl<'a> Session<'a> {
     /// outlive several tokens.
     pub fn progressed(&mut self) {
         self.retries.restart();
-        self.renewed = false;
+        self.renewals = 0;
     }
 
     /// Waits before the next try, or gives the problem back when there should be none.
     ///
-    /// A token that the registry does not like any longer is renewed once at once.
+    /// A token that the registry does not like any longer is renewed at once, but not again and again.
     pub async fn failed(&mut self, problem: Problem) -> Result<(), Problem> {
         let Some(access) = self.access.take() else { return self.retries.pause(problem).await };
-        if problem.status() == Some(401) && access.is_token() && !self.renewed {
-            self.renewed = true;
+        if problem.status() == Some(401) && access.is_token() && self.renewals < MAX_RENEWALS {
+            self.renewals += 1;
             self.registry.forget(&self.scope, &access).await;
             return Ok(());
         }
