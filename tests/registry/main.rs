@@ -5,6 +5,8 @@
 mod child;
 #[path = "../support/registry.rs"]
 mod docker;
+mod fault;
+mod faults;
 mod http;
 #[path = "../support/proxy.rs"]
 mod proxy;
