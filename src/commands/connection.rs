@@ -24,7 +24,7 @@ pub(super) fn options(typed: &cli::Registries, command: &Command) -> Result<Regi
     options.authorities.clone_from(&typed.ca);
     options.push_mode = typed.push_mode.parse().map_err(|error| Usage(format!("--push-mode: {error}")))?;
     // What was typed is asked first, in its order.
-    for rule in typed.mirror.iter().rev() {
+    for rule in typed.mirror.iter().filter(|rule| !rule.is_empty()).rev() {
         let (registry, mirror) = mirror(rule)?;
         options.mirrors.entry(registry).or_default().insert(0, mirror);
     }

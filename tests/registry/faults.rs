@@ -12,9 +12,9 @@ use winslim::store::Store;
 use winslim::transport::registry::{Limits, PushMode, Registry, RegistryError};
 use winslim::transport::{Delivered, RegistryOptions, RegistryReference};
 
-use super::docker::DockerRegistry;
 use super::fault::{ALWAYS, Fault, FaultProxy, Rule, Seen, fault};
 use super::http::{Response, Server};
+use super::support::registry::DockerRegistry;
 use super::{descriptor, noise, push_file, reference, store};
 
 /// How an attempt has to end.
@@ -27,7 +27,7 @@ enum End {
 use End::{Completes, Fails};
 
 /// Pauses for tests, and patience for those that stall.
-fn options(stall: Duration) -> RegistryOptions {
+pub fn options(stall: Duration) -> RegistryOptions {
     let limits = Limits {
         stall,
         commit: stall,
@@ -38,7 +38,7 @@ fn options(stall: Duration) -> RegistryOptions {
     RegistryOptions { limits, ..RegistryOptions::default() }
 }
 
-const PATIENT: Duration = Duration::from_secs(30);
+pub const PATIENT: Duration = Duration::from_secs(30);
 const IMPATIENT: Duration = Duration::from_millis(800);
 
 /// The cases that stall say so in their names.
@@ -47,17 +47,19 @@ fn patience(name: &str) -> Duration {
 }
 
 /// An image with one layer and a config.
-struct Image {
-    layer: Vec<u8>,
-    config: Vec<u8>,
-    manifest: Document,
+pub struct Image {
+    pub layer: Vec<u8>,
+    pub config: Vec<u8>,
+    pub manifest: Document,
 }
 
 impl Image {
-    fn new(name: &str, size: usize) -> Image {
+    pub fn new(name: &str, size: usize) -> Image {
         let mut layer = noise(size);
         layer[..name.len()].copy_from_slice(name.as_bytes());
-        let config = json!({ "architecture": "amd64", "os": "windows", "author": name }).to_string().into_bytes();
+        let rootfs = json!({ "type": "layers", "diff_ids": [Digest::of(&layer)] });
+        let config = json!({ "architecture": "amd64", "os": "windows", "author": name, "rootfs": rootfs });
+        let config = config.to_string().into_bytes();
         let part = |media_type: &str, bytes: &[u8]| json!({ "mediaType": media_type, "digest": Digest::of(bytes), "size": bytes.len() });
         let manifest = Document::from_value(
             OCI_MANIFEST,
@@ -72,7 +74,7 @@ impl Image {
     }
 
     /// As commands do it: blobs first, the tag last.
-    async fn push(&self, registry: &Registry, target: &RegistryReference) -> Result<(), RegistryError> {
+    pub async fn push(&self, registry: &Registry, target: &RegistryReference) -> Result<(), RegistryError> {
         for bytes in [&self.layer, &self.config] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), bytes).unwrap();
@@ -82,7 +84,12 @@ impl Image {
         registry.push_document(target, &self.manifest, target.tag.as_deref()).await
     }
 
-    async fn pull(&self, registry: &Registry, source: &RegistryReference, store: &Store) -> Result<(), RegistryError> {
+    pub async fn pull(
+        &self,
+        registry: &Registry,
+        source: &RegistryReference,
+        store: &Store,
+    ) -> Result<(), RegistryError> {
         let manifest = registry.document(source).await?;
         assert_eq!(manifest.bytes(), self.manifest.bytes());
         assert_eq!(registry.pull_small(source, &descriptor(&self.config)).await?, self.config);
@@ -93,7 +100,7 @@ impl Image {
 }
 
 /// Checks that every blob of a store is what its name says.
-fn check_store(directory: &Path) -> usize {
+pub fn check_store(directory: &Path) -> usize {
     let mut blobs = 0;
     for entry in std::fs::read_dir(directory.join("blobs/sha256")).unwrap() {
         let path = entry.unwrap().path();

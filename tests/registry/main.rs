@@ -3,13 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod child;
-#[path = "../support/registry.rs"]
-mod docker;
+mod command;
 mod fault;
 mod faults;
+#[path = "../../testdata/generator/mod.rs"]
+mod generator;
 mod http;
+mod mirrors;
 #[path = "../support/proxy.rs"]
 mod proxy;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,9 +33,9 @@ use winslim::transport::registry::{Registry, RegistryError};
 use winslim::transport::{Delivered, RegistryOptions, RegistryReference};
 
 use child::own_docker_config;
-use docker::{DockerRegistry, PASSWORD, USER};
 use http::{Response, Server};
 use proxy::Proxy;
+use support::registry::{DockerRegistry, PASSWORD, USER};
 
 fn client() -> Registry {
     Registry::new(&RegistryOptions::default()).unwrap()

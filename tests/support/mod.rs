@@ -103,8 +103,14 @@ impl Outcome {
 
 /// Runs a program to its end, but not for longer than two minutes; `package` is what to install when it is missing.
 pub fn run(command: Command, package: &str) -> Outcome {
+    run_with_input(command, "", package)
+}
+
+/// The same with a text on standard input.
+pub fn run_with_input(command: Command, input: &str, package: &str) -> Outcome {
     let program = command.get_program().to_owned();
-    let output = match assert_cmd::Command::from_std(command).timeout(Duration::from_secs(120)).output() {
+    let mut command = assert_cmd::Command::from_std(command);
+    let output = match command.write_stdin(input).timeout(Duration::from_secs(120)).output() {
         Ok(output) => output,
         Err(error) => panic!("cannot run {program:?}: {error}; this test needs {package}"),
     };

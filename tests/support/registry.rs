@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,12 +30,27 @@ pub struct DockerRegistry {
 impl DockerRegistry {
     /// A registry that is open to everybody.
     pub fn start() -> DockerRegistry {
-        DockerRegistry::launch("")
+        DockerRegistry::launch("", "")
     }
 
     /// A registry that wants [`USER`] and [`PASSWORD`].
     pub fn start_with_password() -> DockerRegistry {
-        DockerRegistry::launch("auth:\n  htpasswd:\n    realm: test\n    path: HTPASSWD\n")
+        DockerRegistry::launch("", "auth:\n  htpasswd:\n    realm: test\n    path: HTPASSWD\n")
+    }
+
+    /// A registry with a certificate and its key, that lets in only who has a certificate of the third file, if there is
+    /// one.
+    pub fn start_with_tls(certificate: &Path, key: &Path, clients: Option<&Path>) -> DockerRegistry {
+        let mut tls = format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display());
+        if let Some(clients) = clients {
+            tls += &format!("    clientcas: [{}]\n", clients.display());
+        }
+        DockerRegistry::launch(&tls, "")
+    }
+
+    /// Where everything is that the registry knows.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// `HOST:PORT/NAME`.
@@ -63,14 +78,14 @@ impl DockerRegistry {
         repositories.join(repository).join("_manifests/tags").exists()
     }
 
-    fn launch(more: &str) -> DockerRegistry {
+    fn launch(http: &str, more: &str) -> DockerRegistry {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // Another process may take the free port before the registry does.
         for _ in 0..5 {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
             let address = listener.local_addr().expect("the address of a listener").to_string();
             drop(listener);
-            let mut child = launch_once(&directory, &address, more);
+            let mut child = launch_once(&directory, &address, http, more);
             if comes_up(&mut child, &address) {
                 return DockerRegistry { child, directory, address };
             }
@@ -87,11 +102,11 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn launch_once(directory: &TempDir, address: &str, more: &str) -> Child {
+fn launch_once(directory: &TempDir, address: &str, http: &str, more: &str) -> Child {
     let in_directory = |name: &str| directory.path().join(name).display().to_string();
     let text = format!(
         "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
-         rootdirectory: {}\nhttp:\n  addr: {address}\nvalidation:\n  manifests:\n    urls:\n      allow: ['.*']\n{}",
+         rootdirectory: {}\nhttp:\n  addr: {address}\n{http}validation:\n  manifests:\n    urls:\n      allow: ['.*']\n{}",
         in_directory("storage"),
         more.replace("HTPASSWD", &in_directory("htpasswd")),
     );

@@ -216,6 +216,9 @@ fn shorten(text: &str) -> String {
     }
 }
 
+/// What servers say in TLS when a client shows no certificate or not the right one; which of them depends on the version.
+const ALERTS: [&str; 4] = ["CertificateRequired", "BadCertificate", "CertificateUnknown", "UnknownCA"];
+
 impl From<reqwest::Error> for Problem {
     /// Says what is at the bottom of the client's chain of errors; never its URL, which may hold a signature.
     fn from(error: reqwest::Error) -> Problem {
@@ -243,9 +246,10 @@ impl From<reqwest::Error> for Problem {
                 "it does not speak TLS; if it speaks plain HTTP, allow that with `--plain-http HOST`".to_owned(),
                 false,
             )
-        } else if any("CertificateRequired") {
+        } else if ALERTS.iter().any(|alert| any(&format!("received fatal alert: {alert}"))) {
             network(
-                "it asks for a client certificate; name one with `--client-cert` and `--client-key`".to_owned(),
+                "it wants a client certificate that it trusts; name one with `--client-cert` and `--client-key`"
+                    .to_owned(),
                 false,
             )
         } else if any("certificate") {
