@@ -242,6 +242,7 @@ async fn pushes_survive_faults_or_leave_the_tag() {
             vec![on(ALWAYS, "PUT", Fault::CutRequest(1000))],
             Fails(&["cannot push the blob sha256:"]),
         ),
+        ("cut always but in pieces", PushMode::Auto, vec![on(ALWAYS, "PUT", Fault::CutRequest(1000))], Completes),
         ("lost answer", mono, vec![on(1, "PUT", Fault::LoseAnswer)], Completes),
         (
             "lost answer, in pieces",

@@ -10,9 +10,10 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use super::auth::Scope;
 use super::client::Host;
 use super::error::RegistryError;
+use super::options::PushMode;
 use super::problem::Problem;
 use super::pull::{ACCEPTED, announced_digest};
-use super::quirks::other_mode_may_help;
+use super::quirks::{UploadMode, other_mode_may_help};
 use super::session::Session;
 use super::upload::{Blob, Mount, Upload, mount};
 use super::{Registry, pull_scope, push_scope};
@@ -29,6 +30,8 @@ enum Offered {
     /// It wants the bytes, perhaps in an upload that it has begun.
     Wanted(Option<Url>),
 }
+/// After so many broken connections, a blob that goes in one request is sent in pieces.
+const BREAKS_OF_ONE_REQUEST: usize = 2;
 
 impl Registry {
     /// Puts the blob in a file into the repository of `target`, unless it has it.
@@ -192,14 +195,23 @@ impl Registry {
             if upload.has_progressed() {
                 session.progressed();
             }
+            // One request for a large blob may never get through a connection that pieces get through.
+            let breaks = self.options.push_mode == PushMode::Auto
+                && upload.mode() == UploadMode::Monolithic
+                && matches!(problem, Problem::Network { .. })
+                && session.attempt() >= BREAKS_OF_ONE_REQUEST;
             if other_mode_may_help(&problem) && !switched {
+                tracing::info!(reason = problem.describe(), mode = ?upload.mode(), "the registry refuses this mode");
                 switched = true;
-                let mode = upload.mode().other();
-                tracing::info!(reason = problem.describe(), ?mode, "trying the other mode of uploading");
-                upload.switch(mode);
             } else {
                 session.failed(problem).await?;
+                if !breaks {
+                    continue;
+                }
             }
+            let mode = upload.mode().other();
+            tracing::info!(?mode, "trying the other mode of uploading");
+            upload.switch(mode);
         }
     }
 
