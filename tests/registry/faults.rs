@@ -9,7 +9,7 @@ use winslim::image::media_type::{OCI_CONFIG, OCI_MANIFEST};
 use winslim::image::{Descriptor, Digest, Document};
 use winslim::progress::Silent;
 use winslim::store::Store;
-use winslim::transport::registry::{Limits, PushMode, Registry, RegistryError};
+use winslim::transport::registry::{Limits, Login, PushMode, Registry, RegistryError};
 use winslim::transport::{Delivered, RegistryOptions, RegistryReference};
 
 use super::fault::{ALWAYS, Fault, FaultProxy, Rule, Seen, fault};
@@ -408,6 +408,31 @@ async fn a_mount_that_is_turned_down_becomes_an_upload() {
     assert_eq!(delivered, Delivered::Written);
     let begun = proxy.seen().iter().filter(|seen| seen.method == "POST").count();
     assert_eq!(begun, 1, "the upload that the registry offered is used");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_registry_keeps_uploads_gets_no_credentials() {
+    let storage = Server::start(|own, request| match request.method.as_str() {
+        "PATCH" => Response::new(202, "").with("location", format!("http://{own}/upload?signature=1")),
+        _ => Response::new(201, ""),
+    });
+    let location = format!("http://{}/upload?signature=1", storage.address());
+    let server = Server::start(move |_, request| match (request.method.as_str(), request.header("authorization")) {
+        (_, "") => Response::new(401, "").with("www-authenticate", r#"Basic realm="test""#),
+        ("HEAD", _) => Response::new(404, ""),
+        _ => Response::new(202, "").with("location", location.clone()),
+    });
+    let login =
+        Login { registry: server.address().to_owned(), username: "me".to_owned(), password: "SECRET".to_owned() };
+    for push_mode in [PushMode::Monolithic, PushMode::Chunked(64 << 10)] {
+        let registry = RegistryOptions { login: Some(login.clone()), push_mode, ..options(PATIENT) };
+        let target = reference(server.address(), "x", "y");
+        super::push(&Registry::new(&registry).unwrap(), &target, &noise(100_000)).await;
+    }
+    let requests = storage.requests();
+    assert_eq!(requests.iter().map(|request| request.body.len()).sum::<usize>(), 200_000);
+    assert!(requests.iter().all(|request| request.header("authorization").is_empty()));
+    assert!(requests.iter().all(|request| request.target.starts_with("/upload?signature=1")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

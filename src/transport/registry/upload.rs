@@ -250,17 +250,22 @@ fn uploads_url(host: &Host, repository: &str) -> Result<Url, Problem> {
 }
 
 /// Where the registry takes bytes.
-///
-/// Behind a gateway, registries sometimes forget that they are spoken to with TLS; then winslim does not.
 fn location(host: &Host, response: &Response) -> Result<Url, Problem> {
     let text = response.headers().get(LOCATION).and_then(|location| location.to_str().ok()).ok_or_else(no_location)?;
-    let mut url = response.url().join(text).map_err(|_| no_location())?;
     let own = Url::parse(&host.base_url()).map_err(|_| no_location())?;
+    resolve(&own, response.url(), text).ok_or_else(no_location)
+}
+
+/// The address that an answer from `answered` names.
+///
+/// Behind a gateway, registries sometimes forget that they are spoken to with TLS; then winslim does not.
+fn resolve(own: &Url, answered: &Url, text: &str) -> Option<Url> {
+    let mut url = answered.join(text).ok()?;
     if url.scheme() == "http" && own.scheme() == "https" && url.host() == own.host() && url.port() == own.port() {
         // Both are schemes of the web, between which one can always change.
         let _ = url.set_scheme("https");
     }
-    Ok(url)
+    Some(url)
 }
 
 fn no_location() -> Problem {
@@ -415,6 +420,24 @@ mod tests {
             let (result, _) = watched(vec![Ok(3), Err(error)], ends).await;
             assert_eq!(result.unwrap_err().describe(), "cannot read `blob`: permission denied");
         }
+    }
+
+    #[test]
+    fn uploads_go_where_the_registry_says_and_stay_with_tls() {
+        let own = Url::parse("https://a.example/v2/").unwrap();
+        let answered = Url::parse("https://a.example/v2/x/blobs/uploads/").unwrap();
+        let cases = [
+            ("/v2/x/blobs/uploads/1?_state=s", "https://a.example/v2/x/blobs/uploads/1?_state=s"),
+            ("https://a.example/1", "https://a.example/1"),
+            ("http://a.example/1", "https://a.example/1"),
+            ("http://a.example:8080/1", "http://a.example:8080/1"),
+            ("https://b.example/1", "https://b.example/1"),
+            ("http://b.example/1", "http://b.example/1"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(resolve(&own, &answered, text).unwrap().as_str(), expected, "{text}");
+        }
+        assert!(resolve(&own, &answered, "http://[").is_none());
     }
 
     #[test]
