@@ -436,6 +436,26 @@ async fn where_a_registry_keeps_uploads_gets_no_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_repeats_the_password_is_not_repeated() {
+    let server = Server::start(|_, request| match (request.method.as_str(), request.header("authorization")) {
+        (_, "") => Response::new(401, "").with("www-authenticate", r#"Basic realm="test""#),
+        ("HEAD", _) => Response::new(404, ""),
+        (_, authorization) => Response::new(403, format!("I do not like {authorization}, the one of me:SECRET")),
+    });
+    let login =
+        Login { registry: server.address().to_owned(), username: "me".to_owned(), password: "SECRET".to_owned() };
+    let registry = Registry::new(&RegistryOptions { login: Some(login), ..options(PATIENT) }).unwrap();
+    let target = reference(server.address(), "x", "y");
+    let pulled = registry.document(&target).await.unwrap_err();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let pushed = registry.push_blob(&target, &Digest::of(b""), 0, file.path(), None, &Silent).await.unwrap_err();
+    for error in [pulled, pushed] {
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("I do not like Basic ***") && !text.contains("SECRET"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_so_many_requests_go_to_one_registry_at_once() {
     let server = DockerRegistry::start();
     let mut options = options(PATIENT);

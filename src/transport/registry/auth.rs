@@ -13,7 +13,7 @@ use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
 use super::client::{Host, execute, read_bounded, stalled};
-use super::credentials::{Credentials, Identity};
+use super::credentials::{Credentials, Identity, password_secrets};
 use super::problem::Problem;
 
 /// The most bytes of a token server's answer.
@@ -73,7 +73,7 @@ impl Access {
     pub async fn obtain(host: &Host, scope: &Scope, credentials: &Credentials) -> Result<Access, Problem> {
         let authorization = authorize(host, scope, &credentials.identity)
             .await
-            .map_err(|problem| problem.with_credentials(&credentials.advice))?;
+            .map_err(|problem| problem.without(&credentials.secrets()).with_credentials(&credentials.advice))?;
         Ok(Access { authorization, advice: credentials.advice.clone() })
     }
 
@@ -84,6 +84,16 @@ impl Access {
             Authorization::Basic { username, password } => request.basic_auth(username, Some(password)),
             Authorization::Bearer(token) => request.bearer_auth(token),
         }
+    }
+
+    /// Takes what was sent out of the words of an answer, and says which credentials were used.
+    pub fn explain(&self, problem: Problem) -> Problem {
+        let secrets = match &self.authorization {
+            Authorization::None => Vec::new(),
+            Authorization::Basic { username, password } => password_secrets(username, password),
+            Authorization::Bearer(token) => vec![token.clone()],
+        };
+        problem.without(&secrets).with_credentials(&self.advice)
     }
 
     /// Whether the registry gave a token, which runs out some time.

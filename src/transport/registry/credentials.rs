@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::Value;
 
@@ -117,6 +118,23 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// What nobody else may see.
+    pub fn secrets(&self) -> Vec<String> {
+        match &self.identity {
+            Identity::Anonymous => Vec::new(),
+            Identity::Password { username, password } => password_secrets(username, password),
+            Identity::Token(token) => vec![token.clone()],
+        }
+    }
+}
+
+/// A password, and the form in which it is sent.
+pub(super) fn password_secrets(username: &str, password: &str) -> Vec<String> {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+    vec![encoded, password.to_owned()]
+}
+
 /// What one file has.
 enum Found {
     Identity(Identity),
@@ -206,8 +224,6 @@ fn keys(registry: &str, repository: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-
     use super::*;
 
     fn encode(text: &str) -> String {

@@ -93,6 +93,17 @@ impl Problem {
         self
     }
 
+    /// Takes secrets out of the server's own words: some repeat what they were sent.
+    pub fn without(mut self, secrets: &[String]) -> Problem {
+        if let Problem::Answer(answer) = &mut self {
+            for secret in secrets {
+                answer.code = hide(&answer.code, secret);
+                answer.message = hide(&answer.message, secret);
+            }
+        }
+        self
+    }
+
     /// The error to show: `action` says what was being done, as in ``cannot {action}``.
     pub fn into_error(self, action: &str, registry: &str) -> RegistryError {
         let (action, registry) = (action.to_owned(), registry.to_owned());
@@ -216,6 +227,23 @@ fn shorten(text: &str) -> String {
     }
 }
 
+/// Secrets with fewer characters cannot be told from other words.
+const LEAST_SECRET: usize = 4;
+
+/// The text without a secret, also when it was cut off within the secret.
+fn hide(text: &str, secret: &str) -> String {
+    if secret.len() < LEAST_SECRET {
+        return text.to_owned();
+    }
+    let text = text.replace(secret, "***");
+    let Some(line) = text.strip_suffix('…') else { return text };
+    let beginnings = (LEAST_SECRET..secret.len()).rev().filter_map(|length| secret.get(..length));
+    match beginnings.filter_map(|beginning| line.strip_suffix(beginning)).next() {
+        Some(rest) => format!("{rest}***…"),
+        None => text,
+    }
+}
+
 /// What servers say in TLS when a client shows no certificate or not the right one; which of them depends on the version.
 const ALERTS: [&str; 4] = ["CertificateRequired", "BadCertificate", "CertificateUnknown", "UnknownCA"];
 
@@ -300,6 +328,19 @@ mod tests {
             assert_eq!(Answer::of_body(status, body.as_bytes()).describe(), expected);
         }
         assert!(Answer::of_body(500, "x".repeat(5000).as_bytes()).message.chars().count() <= MAX_MESSAGE_LENGTH + 1);
+    }
+
+    #[test]
+    fn secrets_are_taken_out_of_a_servers_words() {
+        let long = "s3cr3t".repeat(100);
+        let shown = |words: &str, secret: &str| {
+            let problem = Problem::Answer(Answer::of_body(403, words.as_bytes()));
+            problem.without(&[secret.to_owned()]).describe()
+        };
+        assert_eq!(shown("no user with hunter22 is known", "hunter22"), "403 Forbidden: no user with *** is known");
+        assert_eq!(shown(&format!("bad token {long}"), &long), "403 Forbidden: bad token ***…");
+        assert_eq!(shown("a cat", "a"), "403 Forbidden: a cat");
+        assert_eq!(shown("nothing of it", ""), "403 Forbidden: nothing of it");
     }
 
     #[test]

@@ -192,6 +192,7 @@ impl Registry {
                 host.prefer(upload.mode());
                 return Ok(());
             };
+            let problem = access.explain(problem);
             if upload.has_progressed() {
                 session.progressed();
             }
@@ -222,7 +223,8 @@ impl Registry {
         let asked = async {
             let host = self.host(&target.registry).await?;
             let access = self.access(&host, &scope).await?;
-            mount(&host, &access, &target.repository, source, digest).await
+            let asked = mount(&host, &access, &target.repository, source, digest).await;
+            asked.map_err(|problem| access.explain(problem))
         };
         match asked.await {
             Ok(answer) => Some(answer),

@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
             self.registry.forget(&self.scope, &access).await;
             return Ok(());
         }
-        self.retries.pause(problem.with_credentials(&access.advice)).await
+        self.retries.pause(access.explain(problem)).await
     }
 
     /// Sends a request whose answer is small, and returns the answer's headers and body.
