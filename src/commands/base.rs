@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Surroundings;
-use super::cache::Cache;
+use super::build_cache::Cache;
 use crate::cli;
 use crate::error::{IoContext, PathError};
 use crate::hive::{RegistryVersion, read_version};

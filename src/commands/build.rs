@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::cache::Cache;
+use super::build_cache::Cache;
 use super::failure::Usage;
 use super::slim::{self, Encoding, Place, ResultLayer};
 use super::{Surroundings, base, record, write_file};

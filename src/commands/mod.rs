@@ -2,7 +2,7 @@
 
 mod base;
 mod build;
-mod cache;
+mod build_cache;
 mod connection;
 mod copy;
 mod diff;

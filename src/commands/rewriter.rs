@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::Surroundings;
 use super::base::BaseImage;
-use super::cache::Cache;
+use super::build_cache::Cache;
 use super::slim::{Encoding, Place, ResultLayer};
 use crate::image::Digest;
 use crate::layer::{EntryId, LayerIndex};

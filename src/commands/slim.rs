@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Surroundings;
 use super::base::BaseImage;
-use super::cache::Cache;
+use super::build_cache::Cache;
 use super::failure::WouldNotImport;
 use super::rewriter::{Rewriter, Rewritten, publish};
 use crate::image::media_type::Compression;

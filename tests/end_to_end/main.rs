@@ -8,7 +8,7 @@ mod support;
 mod bad_image;
 mod bad_profile;
 mod bad_surroundings;
-mod cache;
+mod build_cache;
 mod host;
 mod inspect;
 mod links;
