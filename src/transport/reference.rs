@@ -161,6 +161,10 @@ impl RegistryReference {
                 EXAMPLES.to_owned()
             }
         })?;
+        if parsed.repository().contains(|character: char| character.is_ascii_uppercase()) {
+            // What has no dot and no port is taken for a registry's name, and then for a part of the repository's.
+            return Err("the repository must be in lower case".to_owned());
+        }
         Ok(RegistryReference {
             registry: parsed.registry().to_owned(),
             repository: parsed.repository().to_owned(),
@@ -296,6 +300,7 @@ mod tests {
             ("example.com/x@sha256:12", "64 lower-case"),
             ("example.com/x@sha512:12", "not a SHA-256"),
             ("example.com/Upper:Tag", "lower case"),
+            ("Windows/servercore:ltsc2019", "lower case"),
             ("https://example.com/x", "leave out"),
             ("./image", "looks like a path"),
             ("docker-daemon:x", "docker save"),
