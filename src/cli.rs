@@ -114,6 +114,9 @@ pub enum Command {
     Host(Host),
     /// Copy an image as it is between registry, layout and archive
     Copy(Copy),
+    /// Look at, prune and check the cache of blobs and layer indexes
+    #[command(subcommand)]
+    Cache(Cache),
     /// List, show and check profiles
     #[command(subcommand)]
     Profile(Profile),
@@ -420,6 +423,44 @@ pub enum Format {
     Markdown,
     /// A page for a browser, in one file: of `inspect` and `plan`, and of `build` with --report
     Html,
+}
+
+/// Verbs on the cache.
+#[derive(Debug, Subcommand)]
+pub enum Cache {
+    /// Say where the cache is and what is in it
+    Info {
+        /// How to print it.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Delete what was not used for long, or what is too much
+    Prune(Prune),
+    /// Check every blob and index against its digest, and delete what is damaged; exit with 1 if anything is
+    Verify {
+        /// How to print it.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Arguments of `cache prune`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What other runs of winslim are using stays. What is deleted is fetched or made anew when it is needed.\n\n\
+    Examples:\n  winslim cache prune --older-than 30d --max-size 20GB\n  winslim cache prune --max-size 0"
+)]
+#[group(id = "limits", required = true, multiple = true, args = ["older_than", "max_size"])]
+pub struct Prune {
+    /// Delete what was not used for so long: 30d, 12h
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// Delete the least recently used until no more than this is left: 20GB, 500MiB, 0
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<String>,
+    /// How to print it.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Verbs on profiles.

@@ -25,7 +25,8 @@
 //!
 //! # The map
 //!
-//! * [`image`], [`layer`] and [`error`] are the ground: documents, names, entries, indexes, failures.
+//! * [`image`], [`layer`], [`error`] and [`temporary`] are the ground: documents, names, entries, indexes, failures, files that
+//!   do not stay.
 //! * [`windows`], [`hive`], [`gzip`] know about Windows, registry hives and compressed streams, each on its own.
 //! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
@@ -51,6 +52,7 @@ pub mod progress;
 pub mod report;
 pub mod rewrite;
 pub mod store;
+pub mod temporary;
 pub mod transport;
 pub mod verify;
 pub mod windows;

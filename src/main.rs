@@ -5,6 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let status = winslim::commands::run(winslim::cli::Cli::parse());
+    let status = winslim::commands::run(winslim::cli::Cli::parse);
     ExitCode::from(status as u8)
 }

@@ -1,6 +1,7 @@
 //! Failures of commands: which exit code they mean, and what to do next.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::error::ExitStatus;
@@ -16,6 +17,17 @@ use crate::verify::Finding;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
+
+/// Blobs in the cache were not what they should be, and were deleted.
+#[derive(Debug)]
+pub(super) struct DamagedCache(pub(super) Vec<PathBuf>);
+
+impl fmt::Display for DamagedCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<String> = self.0.iter().map(|path| format!("`{}`", path.display())).collect();
+        write!(f, "the cache was damaged; deleted {}, which something else has changed", paths.join(", "))
+    }
+}
 
 /// A Windows host would not import an image.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 mod base;
 mod build;
 mod build_cache;
+mod cache;
 mod connection;
 mod copy;
 mod diff;
@@ -18,20 +19,24 @@ mod shell;
 mod slim;
 mod verify;
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 
 use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
-use crate::error::{ExitStatus, IoContext, PathError};
+use crate::error::{ExitStatus, IoContext};
 use crate::printer::{Level, Printer};
 use crate::report::{Report, schema};
 use crate::store::Store;
+use crate::temporary::TemporaryFile;
 use crate::transport::RegistryOptions;
 
-/// Carries out what was typed, and says how it ended.
-pub fn run(cli: Cli) -> ExitStatus {
+/// Carries out what was typed, and says how it ended. A run that fails because of damaged files in the cache deletes them and
+/// begins anew, with arguments parsed anew.
+pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
+    let cli = parse();
     let level = match (cli.global.quiet, cli.global.verbose) {
         (true, _) => Level::Quiet,
         (false, 0) => Level::Normal,
@@ -40,7 +45,16 @@ pub fn run(cli: Cli) -> ExitStatus {
     let json = cli.global.log_format == LogFormat::Json;
     let printer = Printer::new(level, !cli.global.no_progress).in_json(json);
     start_log(level, cli.global.verbose, json);
-    match dispatch(cli, &printer) {
+    // Found out once: a password can be read from standard input only once.
+    let registry = OnceCell::new();
+    let mut result = dispatch(cli, &registry, &printer);
+    if let Err(error) = &result
+        && let Some(damage) = error.downcast_ref::<failure::DamagedCache>()
+    {
+        printer.warn(&damage.to_string());
+        result = dispatch(parse(), &registry, &printer);
+    }
+    match result {
         Ok(status) => status,
         Err(error) => {
             let failure = failure::classify(&error);
@@ -50,23 +64,33 @@ pub fn run(cli: Cli) -> ExitStatus {
     }
 }
 
-fn dispatch(cli: Cli, printer: &Printer) -> Result<ExitStatus> {
+fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -> Result<ExitStatus> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .context("cannot start the threads for network connections")?;
-    let registry = connection::options(&cli.global.registries, &cli.command);
-    let surroundings = || Surroundings::new(&cli.global, registry?, *printer);
-    match cli.command {
-        Command::Build(arguments) => runtime.block_on(build::run(arguments, &surroundings()?)),
-        Command::Plan(arguments) => runtime.block_on(plan::run(arguments, &surroundings()?)),
-        Command::Inspect(arguments) => runtime.block_on(inspect::run(arguments, &surroundings()?)),
-        Command::Ls(arguments) => runtime.block_on(list::run(arguments, &surroundings()?)),
-        Command::Diff(arguments) => runtime.block_on(diff::run(arguments, &surroundings()?)),
-        Command::Verify(arguments) => runtime.block_on(verify::run(arguments, &surroundings()?)),
-        Command::Host(arguments) => runtime.block_on(host::run(arguments, &surroundings()?)),
-        Command::Copy(arguments) => runtime.block_on(copy::run(arguments, &surroundings()?)),
+    let options = match registry.get() {
+        Some(options) => Ok(options),
+        None => {
+            connection::options(&cli.global.registries, &cli.command).map(|options| registry.get_or_init(|| options))
+        }
+    };
+    let opened = OnceCell::new();
+    let surroundings = || {
+        let surroundings = Surroundings::new(&cli.global, options?.clone(), *printer)?;
+        anyhow::Ok(opened.get_or_init(|| surroundings))
+    };
+    let result = match cli.command {
+        Command::Build(arguments) => runtime.block_on(build::run(arguments, surroundings()?)),
+        Command::Plan(arguments) => runtime.block_on(plan::run(arguments, surroundings()?)),
+        Command::Inspect(arguments) => runtime.block_on(inspect::run(arguments, surroundings()?)),
+        Command::Ls(arguments) => runtime.block_on(list::run(arguments, surroundings()?)),
+        Command::Diff(arguments) => runtime.block_on(diff::run(arguments, surroundings()?)),
+        Command::Verify(arguments) => runtime.block_on(verify::run(arguments, surroundings()?)),
+        Command::Host(arguments) => runtime.block_on(host::run(arguments, surroundings()?)),
+        Command::Copy(arguments) => runtime.block_on(copy::run(arguments, surroundings()?)),
+        Command::Cache(verb) => cache::run(verb, surroundings()?),
         Command::Profile(verb) => profile::run(verb, printer),
         Command::Completions { shell } => shell::completions(shell, printer),
         Command::Man => shell::manual(printer),
@@ -79,7 +103,15 @@ fn dispatch(cli: Cli, printer: &Printer) -> Result<ExitStatus> {
             })?;
             Ok(ExitStatus::Done)
         }
-    }
+    };
+    let Err(error) = result else { return result };
+    let damaged = match opened.get() {
+        Some(surroundings) if failure::classify(&error).status == ExitStatus::Failed => {
+            surroundings.store.delete_damaged()
+        }
+        _ => Vec::new(),
+    };
+    if damaged.is_empty() { Err(error) } else { Err(error.context(failure::DamagedCache(damaged))) }
 }
 
 /// What commands that work on images need beside their arguments.
@@ -91,16 +123,15 @@ struct Surroundings {
 
 impl Surroundings {
     fn new(global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
-        let directory = match &global.cache_dir {
-            Some(directory) => directory.clone(),
-            None => default_cache_directory()?,
-        };
-        let store = Store::open(directory)?;
+        let store = Store::open(cache_directory(global)?)?;
         Ok(Surroundings { store, registry, printer })
     }
 }
 
-fn default_cache_directory() -> Result<PathBuf> {
+fn cache_directory(global: &Global) -> Result<PathBuf> {
+    if let Some(directory) = &global.cache_dir {
+        return Ok(directory.clone());
+    }
     let strategy = etcetera::choose_base_strategy()
         .map_err(|_| anyhow::anyhow!("there is no home directory to keep the cache in; name one with --cache-dir"))?;
     Ok(strategy.cache_dir().join("winslim"))
@@ -153,13 +184,9 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new();
-    #[cfg(unix)]
-    file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = file.tempfile_in(directory).context_path("create a file in", directory)?;
+    let mut file = TemporaryFile::public_in(directory, ".winslim-").context_path("create a file in", directory)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).context_path("write to", path)?;
-    file.persist(path).map_err(|error| PathError::new("create", path, error.error))?;
-    Ok(())
+    Ok(file.publish(path).context_path("create", path)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 use super::Surroundings;
 use super::base::BaseImage;
@@ -17,6 +16,7 @@ use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
 use crate::rewrite::{LayerWriter, Settings, Spool, read_back, rewrite_layer, set_aside};
 use crate::store::Temporary;
+use crate::temporary::TemporaryDirectory;
 
 /// Makes the layers that plans for one image want.
 pub(super) struct Rewriter<'a> {
@@ -29,7 +29,7 @@ pub(super) struct Rewriter<'a> {
     made: BTreeMap<Digest, ResultLayer>,
     spool: Spool,
     /// Where the spool lies.
-    _directory: TempDir,
+    _directory: TemporaryDirectory,
 }
 
 /// What came of a plan.

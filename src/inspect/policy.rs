@@ -182,6 +182,21 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
+/// How many bytes a unit is, in any case: `kB`, `GiB`.
+pub fn byte_unit(unit: &str) -> Option<f64> {
+    Some(match unit.to_ascii_lowercase().as_str() {
+        "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        "kib" => f64::from(1 << 10),
+        "mib" => f64::from(1 << 20),
+        "gib" => f64::from(1 << 30),
+        _ => return None,
+    })
+}
+
 impl Limit {
     fn parse(text: &str, measure: Measure) -> Result<Limit, String> {
         let text = text.trim();
@@ -194,15 +209,9 @@ impl Limit {
             "%" if matches!(measure, Measure::Dead | Measure::Growth | Measure::UserWasted | Measure::Efficiency) => {
                 return Ok(Limit::Percent(number));
             }
-            "b" if is_bytes => 1.0,
-            "kb" if is_bytes => 1e3,
-            "mb" if is_bytes => 1e6,
-            "gb" if is_bytes => 1e9,
-            "tb" if is_bytes => 1e12,
-            "kib" if is_bytes => f64::from(1 << 10),
-            "mib" if is_bytes => f64::from(1 << 20),
-            "gib" if is_bytes => f64::from(1 << 30),
-            _ => return Err(format!("has the unit `{unit}`, which does not fit")),
+            _ => byte_unit(unit)
+                .filter(|_| is_bytes)
+                .ok_or_else(|| format!("has the unit `{unit}`, which does not fit"))?,
         };
         Ok(Limit::Number(number * factor))
     }

@@ -6,13 +6,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use tempfile::NamedTempFile;
 
 use super::TransportError;
 use crate::error::{IoContext, PathError};
 use crate::image::Digest;
 use crate::image::digest::Hasher;
 use crate::progress::Task;
+use crate::temporary::TemporaryFile;
 
 /// How much is copied before other tasks get their turn.
 pub(super) const CHUNK: usize = 1 << 20;
@@ -68,20 +68,13 @@ pub(super) async fn copy_blob(
 
 /// A temporary file in a directory, to be renamed; unlike other temporary files it is for everybody to read, as far as
 /// the user's umask allows.
-pub(super) fn temporary_in(directory: &Path) -> Result<NamedTempFile, PathError> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".winslim-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(directory).context_path("create a file in", directory)
+pub(super) fn temporary_in(directory: &Path) -> Result<TemporaryFile, PathError> {
+    TemporaryFile::public_in(directory, ".winslim-").context_path("create a file in", directory)
 }
 
 /// Makes a finished temporary file visible under its name.
-pub(super) fn publish(file: NamedTempFile, path: &Path) -> Result<(), PathError> {
-    match file.persist(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(PathError::new("create", path, error.error)),
-    }
+pub(super) fn publish(file: TemporaryFile, path: &Path) -> Result<(), PathError> {
+    file.publish(path).context_path("create", path)
 }
 
 /// Writes a small file so that readers see the old content or the new one.

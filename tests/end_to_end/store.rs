@@ -1,4 +1,4 @@
-//! The cache, shared by several runs and left behind by runs that were killed.
+//! The cache: shared by several runs, left behind by runs that were killed, full, damaged, and not to be written to.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,0 +1,156 @@
+//! `winslim cache`: what is in the cache, making it smaller, and checking it.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use jiff::{Span, SpanRelativeTo};
+
+use super::failure::Usage;
+use super::{Surroundings, deliver};
+use crate::cli::{Cache, Prune};
+use crate::error::ExitStatus;
+use crate::inspect::policy::byte_unit;
+use crate::layer::LayerIndex;
+use crate::layer::index::VERSION;
+use crate::report::cache::{CacheContents, CacheDamage, CachePruned, Damaged, Files};
+use crate::rewrite::cache::{CacheEntry, key};
+use crate::store::{Kind, Limits, Store, Stored, actual_digest};
+
+pub(super) fn run(verb: Cache, surroundings: &Surroundings) -> Result<ExitStatus> {
+    let store = &surroundings.store;
+    let printer = &surroundings.printer;
+    let directory = store.root().display().to_string();
+    match verb {
+        Cache::Info { output } => {
+            let contents = store.contents()?;
+            let kinds = Kind::ALL.map(|kind| {
+                let sizes = contents.iter().filter(|stored| stored.kind == kind).map(|stored| stored.bytes);
+                Files { kind: name(kind), files: sizes.clone().count() as u64, bytes: sizes.sum() }
+            });
+            deliver(&output, printer, &CacheContents::new(directory, kinds.into()))?;
+        }
+        Cache::Prune(arguments) => {
+            let pruned = store.prune(&limits(&arguments)?)?;
+            let deleted = sum(&pruned.deleted);
+            let in_use = sum(&pruned.in_use);
+            deliver(&arguments.output, printer, &CachePruned::new(directory, deleted, in_use, pruned.left))?;
+        }
+        Cache::Verify { output } => {
+            let (mut checked, mut damaged) = (0, Vec::new());
+            for stored in store.contents()? {
+                let Some(problem) = problem(store, &stored)? else { continue };
+                checked += 1;
+                if let Some(problem) = problem {
+                    let deleted = store.delete(&stored.path).is_ok();
+                    damaged.push(Damaged { path: stored.path.display().to_string(), problem, deleted });
+                }
+            }
+            let report = CacheDamage::new(directory, checked, damaged);
+            deliver(&output, printer, &report)?;
+            if !report.is_sound() {
+                return Ok(ExitStatus::Failed);
+            }
+        }
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// The name of a kind of files in reports.
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Blob => "blobs",
+        Kind::Index => "layer indexes",
+        Kind::Rewritten => "rewritten layers",
+        Kind::Partial => "partial downloads",
+        Kind::Temporary => "temporary files",
+    }
+}
+
+fn sum(files: &[Stored]) -> (u64, u64) {
+    (files.len() as u64, files.iter().map(|stored| stored.bytes).sum())
+}
+
+/// What is wrong with a file, if anything; nothing at all for one that cannot be checked: it is not complete yet, is of another
+/// version of winslim, or is gone.
+fn problem(store: &Store, stored: &Stored) -> Result<Option<Option<String>>> {
+    let is_checked = match stored.kind {
+        Kind::Blob => true,
+        Kind::Index => stored.version() == Some(VERSION),
+        Kind::Rewritten => stored.version() == Some(key::VERSION),
+        Kind::Partial | Kind::Temporary => false,
+    };
+    if !is_checked {
+        return Ok(None);
+    }
+    let Some(expected) = stored.digest() else {
+        return Ok(Some(Some("it is not called by a digest".to_owned())));
+    };
+    let sound = match stored.kind {
+        Kind::Blob => actual_digest(&stored.path).map(|actual| {
+            (actual != expected).then(|| format!("its content has the digest {actual}, not the one it is called by"))
+        }),
+        Kind::Rewritten => store.read_rewritten(key::VERSION, &expected).map(|bytes| {
+            let is_sound = bytes.is_none_or(|bytes| CacheEntry::unpack(&bytes).is_some());
+            (!is_sound).then(|| "it cannot be read as what rewriting gave".to_owned())
+        }),
+        _ => store.read_index(VERSION, &expected).map(|bytes| {
+            let is_sound = bytes.is_none_or(|bytes| LayerIndex::decode(&bytes, &expected).is_some());
+            (!is_sound).then(|| "it cannot be read as the index of that layer".to_owned())
+        }),
+    };
+    match sound {
+        Ok(problem) => Ok(Some(problem)),
+        // Somebody prunes meanwhile.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn limits(arguments: &Prune) -> Result<Limits> {
+    let used_since = match &arguments.older_than {
+        Some(text) => Some(SystemTime::now().checked_sub(age(text)?).unwrap_or(SystemTime::UNIX_EPOCH)),
+        None => None,
+    };
+    Ok(Limits { used_since, bytes: arguments.max_size.as_deref().map(size).transpose()? })
+}
+
+/// An age such as `30d`, `12h` or `2 weeks`.
+fn age(text: &str) -> Result<Duration> {
+    let wrong = || Usage(format!("--older-than `{text}` is not an age; write it as in `30d` or `12h`"));
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Ok(Duration::try_from(age).map_err(|_| wrong())?)
+}
+
+/// A size such as `20GB`, `500 MiB` or `0`.
+fn size(text: &str) -> Result<u64> {
+    let wrong = || Usage(format!("--max-size `{text}` is not a size; write it as in `20GB`"));
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().map_err(|_| wrong())?;
+    let factor = match text[end..].trim() {
+        "" => 1.0,
+        unit => byte_unit(unit).ok_or_else(wrong)?,
+    };
+    Ok((number * factor) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_sizes_are_read_as_people_write_them() {
+        for (text, hours) in [("30d", Some(720)), ("12h", Some(12)), ("2 weeks", Some(336)), ("0d", Some(0))] {
+            assert_eq!(age(text).ok().map(|age| age.as_secs() / 3600), hours, "{text}");
+        }
+        for wrong in ["", "30", "1 month", "-3d", "soon"] {
+            assert!(age(wrong).unwrap_err().to_string().contains("30d"), "{wrong}");
+        }
+        for (text, bytes) in [("20GB", 20_000_000_000), ("1.5 MiB", 1_572_864), ("0", 0), ("7b", 7)] {
+            assert_eq!(size(text).unwrap(), bytes, "{text}");
+        }
+        for wrong in ["", "GB", "-1", "1 pint", "1.2.3GB"] {
+            assert!(size(wrong).unwrap_err().to_string().contains("20GB"), "{wrong}");
+        }
+    }
+}
