@@ -10,6 +10,7 @@ mod diff;
 mod failure;
 mod host;
 mod inspect;
+mod interruption;
 mod list;
 mod plan;
 mod profile;
@@ -70,6 +71,10 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
         .enable_all()
         .build()
         .context("cannot start the threads for network connections")?;
+    {
+        let _runtime = runtime.enter();
+        interruption::watch(*printer, cache_directory(&cli.global).ok()).context("cannot wait for signals")?;
+    }
     let options = match registry.get() {
         Some(options) => Ok(options),
         None => {

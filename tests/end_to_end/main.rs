@@ -12,6 +12,7 @@ mod build_cache;
 mod cache;
 mod host;
 mod inspect;
+mod interruption;
 mod links;
 mod profiles;
 mod record;
