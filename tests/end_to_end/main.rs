@@ -13,6 +13,7 @@ mod cache;
 mod host;
 mod inspect;
 mod interruption;
+mod kills;
 mod links;
 mod profiles;
 mod record;
