@@ -13,6 +13,24 @@ use super::pax;
 /// The longest extended header that is read, in bytes: the limit of Go's `archive/tar`.
 pub const MAX_EXTENDED_HEADER: u64 = 1 << 20;
 
+/// What a layer may have at most. The largest layers of Microsoft's images have a few hundred thousand entries, tens of
+/// megabytes of names, and about 10 GB; whatever is far beyond that is made to exhaust memory, a disk or patience.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Entries.
+    entries: usize,
+    /// Bytes of names, link targets and security descriptors, as the index keeps them.
+    text: usize,
+    /// Bytes of the uncompressed tar.
+    length: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { entries: 1_000_000, text: 256 << 20, length: 256 << 30 }
+    }
+}
+
 /// Why a tar cannot be read, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the tar is damaged at byte {position}{}: {problem}", .after.as_ref().map(|name| format!(", after `{name}`")).unwrap_or_default())]
@@ -55,11 +73,18 @@ pub enum ScanProblem {
     Truncated,
     #[error("something follows the end of the archive")]
     Trailing,
+    #[error("it has more than {0} entries, which no Windows layer has")]
+    TooManyEntries(usize),
+    #[error("its names and security descriptors take more than {} MiB, which no Windows layer needs", .0 >> 20)]
+    TooMuchText(usize),
+    #[error("it unpacks to more than {} GiB, which no Windows layer does", .0 >> 30)]
+    TooLong(u64),
 }
 
 /// A tar reader that is fed bytes and collects entries.
 #[derive(Debug, Default)]
 pub struct Scanner {
+    limits: Limits,
     state: State,
     position: u64,
     /// Where the span of the entry being read begins.
@@ -68,6 +93,8 @@ pub struct Scanner {
     entries: Vec<Entry>,
     security: Vec<Box<str>>,
     security_numbers: HashMap<Box<str>, u32>,
+    /// Bytes of text in the entries so far.
+    text: usize,
 }
 
 /// What a finished scan found.
@@ -126,6 +153,9 @@ impl Scanner {
         while !bytes.is_empty() {
             let taken = self.step(bytes)?;
             self.position += taken as u64;
+            if self.position > self.limits.length {
+                return Err(self.error(ScanProblem::TooLong(self.limits.length)));
+            }
             bytes = &bytes[taken..];
             self.settle()?;
         }
@@ -177,8 +207,13 @@ impl Scanner {
                 *left -= taken as u64;
                 Ok(taken)
             }
-            State::End if bytes.iter().any(|&byte| byte != 0) => Err(self.error(ScanProblem::Trailing)),
-            State::End => Ok(bytes.len()),
+            State::End => match bytes.iter().position(|&byte| byte != 0) {
+                Some(at) => {
+                    self.position += at as u64;
+                    Err(self.error(ScanProblem::Trailing))
+                }
+                None => Ok(bytes.len()),
+            },
         }
     }
 
@@ -291,11 +326,19 @@ impl Scanner {
         };
         let security = records.security.map(|descriptor| self.intern(descriptor));
         let has_link = matches!(kind, EntryKind::HardLink | EntryKind::Symlink | EntryKind::Junction);
+        if self.entries.len() == self.limits.entries {
+            return Err(self.error(ScanProblem::TooManyEntries(self.limits.entries)));
+        }
+        let link = has_link.then_some(link);
+        self.text += path.len() + link.as_ref().map_or(0, |link| link.len());
+        if self.text > self.limits.text {
+            return Err(self.error(ScanProblem::TooMuchText(self.limits.text)));
+        }
         let head = if kind == EntryKind::File && wants_head(&path) { HEAD_LENGTH.min(size as usize) } else { 0 };
         self.entries.push(Entry {
             kind,
             path: LayerPath::new(path),
-            link: has_link.then_some(link),
+            link,
             start: self.start,
             data,
             size,
@@ -318,6 +361,8 @@ impl Scanner {
             return number;
         }
         let number = self.security.len() as u32;
+        // Kept twice: in the list, and to find it there.
+        self.text += 2 * descriptor.len();
         self.security.push(descriptor.clone());
         self.security_numbers.insert(descriptor, number);
         number

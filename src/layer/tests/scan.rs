@@ -110,6 +110,52 @@ fn the_spans_of_entries_tile_the_tar_whatever_the_pieces() {
 }
 
 #[test]
+fn what_follows_the_end_is_found_where_it_is() {
+    let mut tar = end(entry("Files", tar::EntryType::Directory, b"", &[]));
+    tar.extend([0, 0, 0, 1]);
+    for piece in [1, 7, 512, 1000, tar.len()] {
+        let error = scan(&tar, piece).unwrap_err();
+        assert_eq!(
+            (error.problem, error.position),
+            (ScanProblem::Trailing, tar.len() as u64 - 1),
+            "in pieces of {piece}"
+        );
+    }
+}
+
+#[test]
+fn a_layer_beyond_all_measure_is_refused() {
+    let mut tar = Vec::new();
+    for number in 0..3 {
+        tar.extend(entry(&format!("Files/{number}"), FILE, b"", &[("MSWINDOWS.rawsd", &format!("{number}QAA"))]));
+    }
+    let tar = end(tar);
+    let scan = |limits: Limits| {
+        let mut scanner = Scanner { limits, ..Scanner::new() };
+        tar.chunks(100).try_for_each(|piece| scanner.feed(piece)).map_err(|error| error.problem)
+    };
+    // 3 names of 7 bytes, 3 descriptors of 4 bytes.
+    let enough = Limits { entries: 3, text: 3 * (7 + 2 * 4), length: tar.len() as u64 };
+    assert_eq!(scan(enough), Ok(()));
+    assert_eq!(scan(Limits { entries: 2, ..enough }), Err(ScanProblem::TooManyEntries(2)));
+    assert_eq!(scan(Limits { text: enough.text - 1, ..enough }), Err(ScanProblem::TooMuchText(enough.text - 1)));
+    assert_eq!(scan(Limits { length: enough.length - 1, ..enough }), Err(ScanProblem::TooLong(enough.length - 1)));
+}
+
+#[test]
+fn a_claimed_size_takes_no_memory() {
+    let tar = header(|header| header.set_size(10 << 30));
+    assert_eq!(problem(&tar), ScanProblem::Truncated);
+    let error = scan(&header(|header| header.set_entry_type(tar::EntryType::XHeader)), 512).unwrap_err();
+    assert_eq!(error.problem, ScanProblem::ExtendedAlone);
+    let long = header(|header| {
+        header.set_entry_type(tar::EntryType::XHeader);
+        header.set_size(10 << 30);
+    });
+    assert_eq!(problem(&long), ScanProblem::ExtendedTooLong(10 << 30));
+}
+
+#[test]
 fn the_head_of_a_hive_is_kept_and_no_other() {
     let mut tar = entry("Files/Windows/System32/config/SYSTEM", FILE, &[7; 2000], &[]);
     tar.extend(entry("Hives/Sam_Delta", FILE, &[8; 100], &[]));
