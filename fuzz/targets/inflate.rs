@@ -1,0 +1,39 @@
+//! Any bytes as a gzip stream: what the reader that notes blocks takes, another decoder reads the same.
+#![no_main]
+
+use std::io::Read;
+
+use libfuzzer_sys::fuzz_target;
+use winslim::gzip::BlockMap;
+use winslim::gzip::inflate::BlockReader;
+
+/// A few bytes may unpack to a thousand times as many; so much is looked at.
+const MOST: usize = 4 << 20;
+
+fn read(stream: &[u8], count: usize) -> Option<(Vec<u8>, BlockMap)> {
+    let mut reader = BlockReader::new(stream);
+    let (mut data, mut buffer) = (Vec::new(), Vec::new());
+    while data.len() < MOST {
+        let range = reader.read(&mut buffer, count).ok()?;
+        if range.is_empty() {
+            return Some((data, reader.finish().1));
+        }
+        data.extend_from_slice(&buffer[range]);
+    }
+    None
+}
+
+fuzz_target!(|stream: &[u8]| {
+    let Some((data, map)) = read(stream, 256 << 10) else { return };
+    assert_eq!(read(stream, 33_333), Some((data.clone(), map.clone())));
+    let length = data.len() as u64;
+    for run in map.copyable(0..length) {
+        assert!(run.raw.start <= run.raw.end && run.raw.end <= length);
+        assert!(run.bits.start < run.bits.end && run.bits.end <= stream.len() as u64 * 8);
+    }
+    if !stream.is_empty() {
+        let mut other = Vec::new();
+        flate2::bufread::MultiGzDecoder::new(stream).read_to_end(&mut other).expect("a stream that was just read");
+        assert!(other == data);
+    }
+});

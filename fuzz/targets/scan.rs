@@ -1,0 +1,27 @@
+//! Any bytes as a tar: the entries tile it, and how it comes in pieces makes no difference.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use winslim::layer::scan::{Scan, ScanError, Scanner};
+
+fn scan(tar: &[u8], piece: usize) -> Result<Scan, ScanError> {
+    let mut scanner = Scanner::new();
+    for piece in tar.chunks(piece) {
+        scanner.feed(piece)?;
+    }
+    scanner.finish()
+}
+
+fuzz_target!(|tar: &[u8]| {
+    let whole = scan(tar, usize::MAX);
+    assert_eq!(whole, scan(tar, 301));
+    let Ok(scan) = whole else { return };
+    let mut position = 0;
+    for entry in &scan.entries {
+        assert_eq!(entry.start, position);
+        assert!(entry.data > entry.start);
+        position = entry.end();
+    }
+    assert_eq!(scan.entries_end, position);
+    assert!(position <= scan.length && scan.length == tar.len() as u64);
+});
