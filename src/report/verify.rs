@@ -61,6 +61,9 @@ impl Report for VerifyReport {
     }
 }
 
+/// How many characters of a name a line shows: more than any name has that Windows programs can open.
+const MOST_OF_A_NAME: usize = 300;
+
 /// A finding in one line: `error: layer 1: Files/x: … [rule-name; a host says "…"]`.
 pub fn line(finding: &Finding) -> String {
     let severity = match finding.severity {
@@ -72,7 +75,10 @@ pub fn line(finding: &Finding) -> String {
         text += &format!("layer {layer}: ");
     }
     if let Some(path) = &finding.path {
-        text += &format!("{}: ", path.as_str().escape_debug());
+        // A name may be a million characters long, and the beginning tells which it is.
+        let mut characters = path.as_str().chars();
+        text.extend(characters.by_ref().take(MOST_OF_A_NAME).flat_map(char::escape_debug));
+        text += if characters.next().is_some() { "…: " } else { ": " };
     }
     text += &format!("{} [{}", finding.message, finding.rule);
     if let Some(host) = finding.host_error {
@@ -80,4 +86,25 @@ pub fn line(finding: &Finding) -> String {
     }
     text.push(']');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::LayerPath;
+
+    #[test]
+    fn long_names_are_shortened_and_odd_ones_visible() {
+        let finding = |name: &str| Finding {
+            rule: "name-lengths",
+            severity: Severity::Error,
+            layer: Some(1),
+            path: Some(LayerPath::new(name)),
+            message: "it is bad".to_owned(),
+            host_error: None,
+        };
+        assert_eq!(line(&finding("Files/a\n")), "error: layer 1: Files/a\\n: it is bad [name-lengths]");
+        let shown = line(&finding(&"é".repeat(1_000_000)));
+        assert_eq!(shown, format!("error: layer 1: {}…: it is bad [name-lengths]", "é".repeat(300)));
+    }
 }

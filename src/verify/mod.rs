@@ -84,6 +84,7 @@ pub static RULES: &[Rule] = &[
     names::BACKSLASHES,
     names::CHARACTERS,
     names::ENDINGS,
+    names::DEVICES,
     names::LENGTHS,
     names::RESERVED_SUFFIX,
     names::TOP_LEVEL,

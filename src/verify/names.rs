@@ -122,11 +122,40 @@ pub(super) const ENDINGS: Rule = Rule {
 fn endings(context: &Context, found: &mut Findings) {
     for (layer, entry) in context.odd_names() {
         let odd = |component: &str| component.ends_with(['.', ' ']) && component != "." && component != "..";
-        if entry.path.as_str().split('/').any(odd) {
+        if entry.path.as_str().split(['/', '\\']).any(odd) {
             let message = "a component of the name ends with a dot or a space; most Windows programs cannot open it";
             found.push(Finding::warning(message).at(layer.number, entry));
         }
     }
+}
+
+pub(super) const DEVICES: Rule = Rule {
+    name: "device-names",
+    summary: "No name is that of a device, such as `NUL` or `COM1.txt`",
+    source: "Microsoft, \"Naming Files, Paths, and Namespaces\"",
+    check: devices,
+};
+
+fn devices(context: &Context, found: &mut Findings) {
+    for (layer, _, entry) in context.entries() {
+        let name = entry.stream_owner().unwrap_or(entry.path.as_str()).trim_end_matches(['/', '\\']);
+        // A directory of such a name is an entry of its own, so the last component is enough.
+        if is_device(name.rsplit(['/', '\\']).next().unwrap_or(name)) {
+            let message = "the name is that of a device; most Windows programs cannot open the file";
+            found.push(Finding::warning(message).at(layer.number, entry));
+        }
+    }
+}
+
+/// Whether Windows takes a name for a device, whatever stands behind its first dot.
+fn is_device(name: &str) -> bool {
+    let name = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].iter().any(|device| device.eq_ignore_ascii_case(name)) {
+        return true;
+    }
+    let Some((port, number)) = name.split_at_checked(3) else { return false };
+    (port.eq_ignore_ascii_case("COM") || port.eq_ignore_ascii_case("LPT"))
+        && matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
 }
 
 pub(super) const LENGTHS: Rule = Rule {

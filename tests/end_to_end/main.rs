@@ -9,6 +9,7 @@ mod bad_image;
 mod bad_profile;
 mod bad_surroundings;
 mod build_cache;
+mod bounds;
 mod cache;
 mod host;
 mod inspect;
