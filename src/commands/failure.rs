@@ -1,15 +1,20 @@
 //! Failures of commands: which exit code they mean, and what to do next.
 
+use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
-use crate::error::ExitStatus;
+use crate::error::{ExitStatus, PathError};
 use crate::image::platform::PlatformError;
 use crate::inspect::policy::ConditionError;
 use crate::plan::PlanError;
 use crate::profile::{PatternError, ProfileError};
 use crate::report::verify::line;
+use crate::rewrite::{RewriteError, WriteError};
+use crate::store::StoreError;
+use crate::transport::registry::RegistryError;
 use crate::transport::{ReferenceError, TransportError};
 use crate::verify::Finding;
 
@@ -56,9 +61,9 @@ pub(super) struct Failure {
     pub(super) hint: Option<String>,
 }
 
-/// Finds out how a command ends from the error that ended it.
-pub(super) fn classify(error: &anyhow::Error) -> Failure {
-    let has = |status| Failure { status, hint: hint(error) };
+/// Finds out how a command ends from the error that ended it; `cache` is where the cache is.
+pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
+    let has = |status| Failure { status, hint: hint(error, cache) };
     for cause in error.chain() {
         if cause.is::<WouldNotImport>() {
             return has(ExitStatus::WouldNotImport);
@@ -79,7 +84,7 @@ pub(super) fn classify(error: &anyhow::Error) -> Failure {
     has(ExitStatus::Failed)
 }
 
-fn hint(error: &anyhow::Error) -> Option<String> {
+fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<String> {
     error.chain().find_map(|cause| {
         if cause.is::<WouldNotImport>() {
             Some("nothing was pushed; `winslim verify IMAGE` lists every finding".to_owned())
@@ -89,7 +94,47 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                     .to_owned(),
             )
         } else {
-            None
+            disk_hint(path_error(cause)?, cache)
         }
     })
+}
+
+/// What to do about a disk that takes no more.
+fn disk_hint(error: &PathError, cache: Option<&Path>) -> Option<String> {
+    let is_in_cache = cache.is_some_and(|cache| error.path().starts_with(cache));
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge if is_in_cache => Some(
+            "nothing is lost; free space on that disk, make the cache smaller with `winslim cache prune`, or put it \
+             elsewhere with --cache-dir"
+                .to_owned(),
+        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Some("free space on that disk, or choose another place".to_owned())
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied if is_in_cache => {
+            Some("the cache cannot be written to; make it writable, or put it elsewhere with --cache-dir".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The failure of a file that a cause stands for. Errors that only pass it on do not list it as a cause of their own.
+fn path_error<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a PathError> {
+    let of_store = |error: &'a StoreError| match error {
+        StoreError::Path(error) => Some(error),
+        _ => None,
+    };
+    match cause.downcast_ref() {
+        Some(TransportError::Path(error)) => return Some(error),
+        Some(TransportError::Store(error)) => return of_store(error),
+        Some(TransportError::Registry(RegistryError::Content { error, .. })) => return of_store(error),
+        _ => {}
+    }
+    if let Some(RewriteError::Path(error) | RewriteError::Write(WriteError::Path(error))) = cause.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(WriteError::Path(error)) = cause.downcast_ref() {
+        return Some(error);
+    }
+    cause.downcast_ref().or_else(|| of_store(cause.downcast_ref()?))
 }

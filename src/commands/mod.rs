@@ -48,6 +48,7 @@ pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
     start_log(level, cli.global.verbose, json);
     // Found out once: a password can be read from standard input only once.
     let registry = OnceCell::new();
+    let cache = cache_directory(&cli.global).ok();
     let mut result = dispatch(cli, &registry, &printer);
     if let Err(error) = &result
         && let Some(damage) = error.downcast_ref::<failure::DamagedCache>()
@@ -58,7 +59,7 @@ pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
     match result {
         Ok(status) => status,
         Err(error) => {
-            let failure = failure::classify(&error);
+            let failure = failure::classify(&error, cache.as_deref());
             printer.fail(&format!("{error:#}"), failure.hint.as_deref());
             failure.status
         }
@@ -111,7 +112,7 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
     };
     let Err(error) = result else { return result };
     let damaged = match opened.get() {
-        Some(surroundings) if failure::classify(&error).status == ExitStatus::Failed => {
+        Some(surroundings) if failure::classify(&error, None).status == ExitStatus::Failed => {
             surroundings.store.delete_damaged()
         }
         _ => Vec::new(),

@@ -58,7 +58,8 @@ impl Store {
 
     fn delete_unless_used_since(&self, stored: &Stored, since: SystemTime) -> Result<bool, PathError> {
         let path = self.root.join(USE_LOCK);
-        let moment = File::open(&path).context_path("open", &path)?;
+        // For writing: who may not write here cannot know what others use, and may not delete.
+        let moment = File::options().append(true).open(&path).context_path("open", &path)?;
         moment.lock().context_path("lock", &path)?;
         // Somebody may have taken it into use since it was listed.
         if last_use(&stored.path).is_some_and(|used| used >= since) || is_being_filled(stored) {
