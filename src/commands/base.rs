@@ -15,7 +15,7 @@ use super::build_cache::Cache;
 use crate::cli;
 use crate::error::{IoContext, PathError};
 use crate::hive::{RegistryVersion, read_version};
-use crate::image::{Descriptor, Digest};
+use crate::image::{Descriptor, Digest, PlatformRequest};
 use crate::layer::index::VERSION;
 use crate::layer::{LayerIndex, LayerStack};
 use crate::progress::{Progress, Stage};
@@ -25,6 +25,13 @@ use crate::transport::{Image, LocalBlob, Reference, Source};
 /// How many layers are brought at once.
 const AT_ONCE: usize = 4;
 
+/// An image at its source: documents only, no layer is here yet.
+pub(super) struct FoundImage<'a> {
+    pub(super) image: Image,
+    source: Source,
+    surroundings: &'a Surroundings,
+}
+
 /// An image at its source, with the indexes of its layers.
 pub(super) struct BaseImage<'a> {
     pub(super) image: Image,
@@ -33,44 +40,49 @@ pub(super) struct BaseImage<'a> {
     source: Source,
     surroundings: &'a Surroundings,
     cache: Option<&'a Cache<'a>>,
-    progress: Arc<dyn Progress>,
     /// The blobs that are here already, by layer.
     blobs: Vec<OnceCell<LocalBlob>>,
 }
 
 /// Finds the image and makes sure that every layer has an index; only layers without one are brought here.
 pub(super) async fn open<'a>(arguments: &cli::Image, surroundings: &'a Surroundings) -> Result<BaseImage<'a>> {
-    open_cached(arguments, surroundings, None).await
-}
-
-/// Like [`open`]; layers that a cache has the index of are not brought here either.
-pub(super) async fn open_cached<'a>(
-    arguments: &cli::Image,
-    surroundings: &'a Surroundings,
-    cache: Option<&'a Cache<'a>>,
-) -> Result<BaseImage<'a>> {
     let reference: Reference = arguments.reference.parse()?;
     let platform = arguments.platform.as_deref().map(str::parse).transpose()?;
-    let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
-    let image = source.resolve(platform.as_ref()).await?;
+    find(&reference, platform.as_ref(), surroundings).await?.index(None).await
+}
+
+/// Finds the image, which has to be one for Windows.
+pub(super) async fn find<'a>(
+    reference: &Reference,
+    platform: Option<&PlatformRequest>,
+    surroundings: &'a Surroundings,
+) -> Result<FoundImage<'a>> {
+    let source = Source::open(reference, &surroundings.registry, &surroundings.store).await?;
+    let image = source.resolve(platform).await?;
     if image.config.os != "windows" {
         bail!("`{reference}` is an image for {}, and winslim works on Windows images only", image.config.os);
     }
-    let progress = Arc::from(surroundings.printer.progress());
-    let blobs = image.manifest.layers.iter().map(|_| OnceCell::new()).collect();
-    let mut base = BaseImage {
-        image,
-        stack: ManuallyDrop::new(LayerStack::new(Vec::new())),
-        source,
-        surroundings,
-        cache,
-        progress,
-        blobs,
-    };
-    let permits = Semaphore::new(AT_ONCE);
-    let layers = (0..base.image.manifest.layers.len()).map(|layer| base.index(layer, &permits));
-    base.stack = ManuallyDrop::new(LayerStack::new(try_join_all(layers).await?));
-    Ok(base)
+    Ok(FoundImage { image, source, surroundings })
+}
+
+impl<'a> FoundImage<'a> {
+    /// Makes sure that every layer has an index; only layers without one, in the store or the cache,
+    /// are brought here.
+    pub(super) async fn index(self, cache: Option<&'a Cache<'a>>) -> Result<BaseImage<'a>> {
+        let blobs = self.image.manifest.layers.iter().map(|_| OnceCell::new()).collect();
+        let mut base = BaseImage {
+            image: self.image,
+            stack: ManuallyDrop::new(LayerStack::new(Vec::new())),
+            source: self.source,
+            surroundings: self.surroundings,
+            cache,
+            blobs,
+        };
+        let permits = Semaphore::new(AT_ONCE);
+        let layers = (0..base.image.manifest.layers.len()).map(|layer| base.index(layer, &permits));
+        base.stack = ManuallyDrop::new(LayerStack::new(try_join_all(layers).await?));
+        Ok(base)
+    }
 }
 
 impl BaseImage<'_> {
@@ -78,14 +90,14 @@ impl BaseImage<'_> {
     pub(super) async fn blob(&self, layer: usize) -> Result<&LocalBlob> {
         let descriptor = &self.image.manifest.layers[layer];
         self.blobs[layer]
-            .get_or_try_init(|| self.source.fetch(descriptor, &self.surroundings.store, &*self.progress))
+            .get_or_try_init(|| self.source.fetch(descriptor, &self.surroundings.store, self.progress()))
             .await
             .with_context(|| format!("cannot get layer {layer} of `{}`", self.image.reference))
     }
 
     /// Who watches the work on this image.
     pub(super) fn progress(&self) -> &dyn Progress {
-        &*self.progress
+        &*self.surroundings.progress
     }
 
     /// The index of a layer, from the store, a cache, or by reading the layer.
@@ -103,7 +115,8 @@ impl BaseImage<'_> {
             None => {
                 let _permit = permits.acquire().await?;
                 let blob = self.blob(layer).await?;
-                let (path, wanted, progress) = (blob.path.clone(), descriptor.clone(), Arc::clone(&self.progress));
+                let (path, wanted, progress) =
+                    (blob.path.clone(), descriptor.clone(), Arc::clone(&self.surroundings.progress));
                 let hive = store.temporary()?;
                 // On a thread of its own, so that the downloads of other layers go on: registries cut slow readers off.
                 let index = tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, &*progress))

@@ -2,14 +2,16 @@
 
 use anyhow::{Context, Result};
 
+use super::base::{self, BaseImage, FoundImage};
 use super::build_cache::Cache;
 use super::failure::Usage;
-use super::slim::{self, Encoding, Place, ResultLayer};
-use super::{Surroundings, base, record, write_file};
+use super::record::{self, Documents};
+use super::slim::{self, Encoding, Place, ResultLayer, Slimmed};
+use super::{Surroundings, write_file};
 use crate::cli::{Build, CompressionFormat, Verification};
 use crate::error::ExitStatus;
 use crate::image::media_type::Compression;
-use crate::profile;
+use crate::profile::{self, RuleSet};
 use crate::report;
 use crate::rewrite::additions::DEFAULT_TIME;
 use crate::transport::{Delivered, Reference, Target};
@@ -23,23 +25,20 @@ pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result
     // What is to be checked in full is made anew.
     let reads = arguments.verify != Verification::Full;
     let cache = Cache::open(&arguments.cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
-    let base = base::open_cached(&arguments.image, surroundings, Some(&cache)).await?;
-    slim::check_base(&base, &surroundings.printer)?;
-    let slimmed = slim::slim(&base, &rules, encoding, time.unwrap_or(DEFAULT_TIME), &cache, surroundings).await?;
-    let documents = record::documents(&base, &rules, &slimmed, time)?;
-    slim::check_result(&slimmed.layers, &documents.config, &documents.manifest, documents.index.as_ref())?;
+    let image: Reference = arguments.image.reference.parse()?;
+    let platform = arguments.image.platform.as_deref().map(str::parse).transpose()?;
+    let found = base::find(&image, platform.as_ref(), surroundings).await?;
+    let built = build(found, rules, encoding, time, &cache, surroundings).await?;
 
-    push_layers(&base, &slimmed.layers, &target, surroundings).await?;
-    record::push_config(&base, &documents, &target, surroundings).await?;
-    target.put_document(&documents.manifest.document).await?;
-    let ledger = record::ledger(&base, &rules, &slimmed, &documents, &reference, time);
-    if documents.changed {
+    push(&built, &target, surroundings).await?;
+    let ledger = record::ledger(&built.base, &built.rules, &built.slimmed, &built.documents, &reference, time);
+    if built.documents.changed {
         // An image that did not change has no build to record.
-        record::attach(&ledger, &documents, &base, &target, surroundings).await?;
+        record::attach(&ledger, &built.documents, &built.base, &target, surroundings).await?;
     }
-    let result = target.tag(documents.root()).await?;
-    target.finish(base.progress()).await?;
-    cache.save(&base, &slimmed, &reference).await;
+    let result = target.tag(built.documents.root()).await?;
+    target.finish(&*surroundings.progress).await?;
+    cache.save(&built.base, &built.slimmed, &reference).await;
     if let Some(file) = &arguments.ledger {
         write_file(file, &ledger.to_json()).context("the image is pushed, but the ledger cannot be written")?;
     }
@@ -59,9 +58,41 @@ pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result
     Ok(ExitStatus::Done)
 }
 
+/// A slimmed image that a Windows host would import, ready to be pushed.
+struct Built<'a> {
+    base: BaseImage<'a>,
+    rules: RuleSet,
+    slimmed: Slimmed,
+    documents: Documents,
+}
+
+/// Slims one base image.
+async fn build<'a>(
+    found: FoundImage<'a>,
+    rules: RuleSet,
+    encoding: Encoding,
+    time: Option<u64>,
+    cache: &'a Cache<'a>,
+    surroundings: &Surroundings,
+) -> Result<Built<'a>> {
+    let base = found.index(Some(cache)).await?;
+    slim::check_base(&base, &surroundings.printer)?;
+    let slimmed = slim::slim(&base, &rules, encoding, time.unwrap_or(DEFAULT_TIME), cache, surroundings).await?;
+    let documents = record::documents(&base, &rules, &slimmed, time)?;
+    slim::check_result(&slimmed.layers, &documents.config, &documents.manifest, documents.index.as_ref())?;
+    Ok(Built { base, rules, slimmed, documents })
+}
+
+/// Puts everything at the target that the image consists of. Nothing leads there yet.
+async fn push(built: &Built<'_>, target: &Target, surroundings: &Surroundings) -> Result<()> {
+    push_layers(&built.base, &built.slimmed.layers, target, surroundings).await?;
+    record::push_config(&built.base, &built.documents, target, surroundings).await?;
+    Ok(target.put_document(&built.documents.manifest.document).await?)
+}
+
 /// Puts the layers at the target. A layer that is not on this machine comes here only if the target cannot have it otherwise.
 async fn push_layers(
-    base: &base::BaseImage<'_>,
+    base: &BaseImage<'_>,
     layers: &[ResultLayer],
     target: &Target,
     surroundings: &Surroundings,
@@ -75,7 +106,7 @@ async fn push_layers(
 }
 
 async fn push_layer(
-    base: &base::BaseImage<'_>,
+    base: &BaseImage<'_>,
     number: usize,
     layer: &ResultLayer,
     target: &Target,

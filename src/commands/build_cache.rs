@@ -14,7 +14,6 @@ use crate::image::edit::make_artifact;
 use crate::image::{Compression, Descriptor, Digest, Document, Manifest};
 use crate::layer::LayerIndex;
 use crate::plan::LayerLimit;
-use crate::progress::Progress;
 use crate::rewrite::cache::{CacheEntry, LONGEST_PACKED, key, pack_layer, pack_limits};
 use crate::transport::{Artifacts, Reference, RegistryReference};
 
@@ -26,7 +25,6 @@ const ENTRY: &str = "application/vnd.winslim.cache.v1+zstd";
 /// A cache that fails costs time and nothing else, so that is a warning.
 pub(super) struct Cache<'a> {
     surroundings: &'a Surroundings,
-    progress: Box<dyn Progress>,
     /// Whether anything is taken from a cache.
     reads: bool,
     from: Vec<Remote>,
@@ -62,7 +60,6 @@ impl<'a> Cache<'a> {
         };
         Ok(Cache {
             surroundings,
-            progress: surroundings.printer.progress(),
             reads,
             from: from.iter().map(remote).collect::<Result<_>>()?,
             to: to.map(artifacts).transpose()?,
@@ -183,7 +180,7 @@ impl<'a> Cache<'a> {
         {
             return Ok(());
         }
-        let progress = &*self.progress;
+        let progress = &*self.surroundings.progress;
         if let Some((blob, path, mount_from)) = layer {
             match path {
                 Some(path) => drop(to.put_blob(&blob, path, mount_from, progress).await?),
@@ -230,7 +227,7 @@ impl<'a> Cache<'a> {
     async fn pull_entry(&self, artifacts: &Artifacts, key: &Digest) -> Result<Option<(CacheEntry, Manifest)>> {
         let Some(manifest) = artifacts.find(&tag(key)).await? else { return Ok(None) };
         let Some(entry) = manifest.layers.first().filter(|entry| is_entry(entry)) else { return Ok(None) };
-        let path = artifacts.fetch(entry, &self.surroundings.store, &*self.progress).await?;
+        let path = artifacts.fetch(entry, &self.surroundings.store, &*self.surroundings.progress).await?;
         let packed = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let entry = tokio::task::block_in_place(|| CacheEntry::unpack(&packed));
         if entry.is_none() {

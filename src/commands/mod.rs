@@ -22,6 +22,7 @@ mod verify;
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
@@ -29,6 +30,7 @@ use etcetera::BaseStrategy;
 use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
 use crate::error::{ExitStatus, IoContext};
 use crate::printer::{Level, Printer};
+use crate::progress::Progress;
 use crate::report::{Report, schema};
 use crate::store::Store;
 use crate::temporary::TemporaryFile;
@@ -125,12 +127,14 @@ struct Surroundings {
     store: Store,
     registry: RegistryOptions,
     printer: Printer,
+    /// Who watches the work.
+    progress: Arc<dyn Progress>,
 }
 
 impl Surroundings {
     fn new(global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
         let store = Store::open(cache_directory(global)?)?;
-        Ok(Surroundings { store, registry, printer })
+        Ok(Surroundings { store, registry, printer, progress: Arc::from(printer.progress()) })
     }
 }
 
