@@ -25,8 +25,8 @@
 //!
 //! # The map
 //!
-//! * [`image`], [`layer`], [`error`] and [`temporary`] are the ground: documents, names, entries, indexes, failures, files that
-//!   do not stay.
+//! * [`image`], [`layer`], [`error`], [`fault`] and [`temporary`] are the ground: documents, names, entries, indexes, failures,
+//!   files that do not stay.
 //! * [`windows`], [`hive`], [`gzip`] know about Windows, registry hives and compressed streams, each on its own.
 //! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
@@ -39,6 +39,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod error;
+pub mod fault;
 pub mod gzip;
 pub mod hive;
 pub mod image;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// A module, and what it may use besides itself. Ground first; nothing may use what comes later in a circle.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("fault", &["error"]),
     ("progress", &[]),
     ("temporary", &[]),
     ("image", &[]),
@@ -20,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("transport", &["error", "image", "progress", "store", "temporary"]),
     ("config", &["error", "transport"]),
     ("inspect", &["layer", "windows"]),
-    ("profile", &["error", "image", "layer", "windows"]),
+    ("profile", &["error", "fault", "image", "layer", "windows"]),
     ("plan", &["layer", "profile", "windows"]),
     ("verify", &["hive", "image", "layer", "windows"]),
     ("rewrite", &["error", "gzip", "hive", "image", "layer", "plan", "profile", "store", "windows"]),

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::fault::{ProfileError, Source};
 use super::model::{self, Match, Profile};
 use super::pattern::{Pattern, PatternSet};
 use super::rules::{self, AddRule, KeepRule, RemoveRule, RuleSet};
 use super::{load, target};
 use crate::error::reason;
+use crate::fault::{Fault, Source};
 use crate::image::edit::ImageSettings;
 
 /// Adds the rules of a profile to those of the profiles before it. `directory` is where its relative paths begin.
@@ -19,7 +19,7 @@ pub(super) fn add_rules(
     source: Source<'_>,
     directory: &Path,
     rules: &mut RuleSet,
-) -> Result<(), ProfileError> {
+) -> Result<(), Box<Fault>> {
     check_name(source, &profile.name, "name")?;
     let name = profile.name.into_inner();
     let mut ids = BTreeSet::new();
@@ -59,7 +59,7 @@ pub(super) fn resolve_path(directory: &Path, path: &str) -> PathBuf {
     directory.join(path).components().collect()
 }
 
-fn check_name(source: Source<'_>, name: &Spanned<String>, key: &str) -> Result<(), ProfileError> {
+fn check_name(source: Source<'_>, name: &Spanned<String>, key: &str) -> Result<(), Box<Fault>> {
     let text = name.get_ref();
     let fits = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(fits) {
@@ -69,14 +69,14 @@ fn check_name(source: Source<'_>, name: &Spanned<String>, key: &str) -> Result<(
     Ok(())
 }
 
-fn required_patterns(source: Source<'_>, texts: &Spanned<Vec<Spanned<String>>>) -> Result<PatternSet, ProfileError> {
+fn required_patterns(source: Source<'_>, texts: &Spanned<Vec<Spanned<String>>>) -> Result<PatternSet, Box<Fault>> {
     if texts.get_ref().is_empty() {
         return Err(source.fault(texts.span(), "the rule names no path; give it one or remove the rule"));
     }
     patterns(source, texts.get_ref())
 }
 
-fn patterns(source: Source<'_>, texts: &[Spanned<String>]) -> Result<PatternSet, ProfileError> {
+fn patterns(source: Source<'_>, texts: &[Spanned<String>]) -> Result<PatternSet, Box<Fault>> {
     let parse = |text: &Spanned<String>| {
         Pattern::parse(text.get_ref()).map_err(|error| source.fault(text.span(), error.to_string()))
     };
@@ -85,7 +85,7 @@ fn patterns(source: Source<'_>, texts: &[Spanned<String>]) -> Result<PatternSet,
         .map_err(|error| source.fault(texts.first().map(Spanned::span).unwrap_or_default(), error.to_string()))
 }
 
-fn addition(source: Source<'_>, directory: &Path, profile: &str, rule: &model::Add) -> Result<AddRule, ProfileError> {
+fn addition(source: Source<'_>, directory: &Path, profile: &str, rule: &model::Add) -> Result<AddRule, Box<Fault>> {
     let text = rule.target.get_ref();
     let wrong_target = |problem: &str| source.fault(rule.target.span(), format!("the target `{text}` {problem}"));
     let target = target::parse(text).map_err(|problem| wrong_target(&problem))?;
@@ -103,7 +103,7 @@ fn addition(source: Source<'_>, directory: &Path, profile: &str, rule: &model::A
     Ok(AddRule { profile: profile.to_owned(), source: path, target })
 }
 
-fn image_settings(source: Source<'_>, image: model::Image) -> Result<ImageSettings, ProfileError> {
+fn image_settings(source: Source<'_>, image: model::Image) -> Result<ImageSettings, Box<Fault>> {
     let mut env: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in image.env {
         let text = name.get_ref();

@@ -5,10 +5,11 @@ use comfy_table::{ContentArrangement, Table};
 
 use super::Shadowed;
 use super::builtin;
-use super::fault::{ProfileError, Source};
+use super::fault::ProfileError;
 use super::load;
 use super::pattern::PatternSet;
 use super::rules::RuleSet;
+use crate::fault::Source;
 use crate::image::edit::ImageSettings;
 
 /// The built-in profiles as a table: name, risk, and what each does.

@@ -1,16 +1,14 @@
-//! What can be wrong with a profile, told with file, line, column and the line itself.
-
-use std::fmt;
-use std::ops::Range;
+//! What can be wrong with a profile.
 
 use crate::error::PathError;
+use crate::fault::{Fault, MAX_SIZE, TextError};
 
 /// Why profiles could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// A place in a profile is wrong.
     #[error(transparent)]
-    Fault(Box<Fault>),
+    Fault(#[from] Box<Fault>),
     /// A profile's file cannot be read.
     #[error("{0}; a built-in profile is given by its name alone, and `winslim profile list` shows them")]
     Path(#[from] PathError),
@@ -18,7 +16,7 @@ pub enum ProfileError {
     #[error("the profile `{0}` is not text in UTF-8; save it in that encoding")]
     NotText(String),
     /// A profile's file is larger than any profile.
-    #[error("the profile `{0}` is larger than {limit} KiB; is it a profile?", limit = super::load::MAX_SIZE >> 10)]
+    #[error("the profile `{0}` is larger than {limit} KiB; is it a profile?", limit = MAX_SIZE >> 10)]
     TooLarge(String),
     /// A name on the command line is not that of a built-in profile.
     #[error("{0}")]
@@ -35,152 +33,12 @@ pub enum ProfileError {
     },
 }
 
-/// A wrong place in a profile.
-///
-/// Shown as the place, what is wrong there, and the line with the place marked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The file, as it was named.
-    pub file: String,
-    /// The line, from 1.
-    pub line: usize,
-    /// The column in characters, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub message: String,
-    text: String,
-    width: usize,
-}
-
-/// The text of a profile together with the name under which people know it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub name: &'a str,
-    pub text: &'a str,
-}
-
-impl Source<'_> {
-    /// A fault at a range of bytes of the text.
-    pub fn fault(&self, span: Range<usize>, message: impl Into<String>) -> ProfileError {
-        let start = self.text.floor_char_boundary(span.start);
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = self.text[line_start..].lines().next().unwrap_or_default();
-        let column = self.text[line_start..start].chars().count();
-        let end =
-            self.text.floor_char_boundary(span.end).clamp(start, line_start.saturating_add(line.len()).max(start));
-        ProfileError::Fault(Box::new(Fault {
-            file: self.name.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: column + 1,
-            message: without_controls(&message.into()),
-            text: without_controls(line),
-            width: self.text[start..end].chars().count().max(1),
-        }))
-    }
-
-    /// A fault that the TOML reader found, in words for people.
-    pub fn toml_fault(&self, error: &toml::de::Error) -> ProfileError {
-        self.fault(error.span().unwrap_or(0..0), reword(error.message()))
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.line.to_string();
-        let margin = " ".repeat(number.len());
-        writeln!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
-        writeln!(f, "{margin} |")?;
-        writeln!(f, "{number} | {}", self.text)?;
-        write!(f, "{margin} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.width))
-    }
-}
-
-impl std::error::Error for Fault {}
-
-/// A terminal would obey control characters, and a tab would move the mark.
-fn without_controls(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
-/// Turns the messages of serde and of the TOML reader into sentences, with a suggestion for a misspelt word.
-fn reword(message: &str) -> String {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let word = quoted.next().unwrap_or_default();
-    for (start, what) in [("unknown field ", "key"), ("unknown variant ", "value")] {
-        if message.starts_with(start) {
-            let known: Vec<&str> = quoted.collect();
-            return match nearest(word, known.iter().copied()) {
-                Some(near) => format!("unknown {what} `{word}`; did you mean `{near}`?"),
-                None => format!("unknown {what} `{word}`; here stands one of `{}`", known.join("`, `")),
-            };
-        }
-    }
-    if message.starts_with("missing field ") {
-        return format!("the key `{word}` is missing");
-    }
-    // A list was given; serde counts its elements before it looks at them.
-    if message.starts_with("invalid length ") {
-        return "this is of the wrong type: a list, where a table is expected".to_owned();
-    }
-    if let Some((found, expected)) =
-        message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
-    {
-        let expected = match expected {
-            "a sequence" => "a list",
-            "u32" | "i64" => "a whole number",
-            "a map" => "a table",
-            other if other.starts_with("struct ") => "a table",
-            other => other,
-        };
-        return format!("this is of the wrong type: {found}, where {expected} is expected");
-    }
-    message.to_owned()
-}
-
-/// The word that was most likely meant, if one is near enough.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(text: &str, span: Range<usize>) -> String {
-        Source { name: "x.toml", text }.fault(span, "is wrong").to_string()
-    }
-
-    #[test]
-    fn the_place_is_marked() {
-        assert_eq!(
-            shown("a = 1\r\nbc = 'é' # é\r\n", 12..16),
-            "x.toml:2:6: is wrong\n  |\n2 | bc = 'é' # é\n  |      ^^^"
-        );
-        assert_eq!(shown("\ta = 1", 1..2), "x.toml:1:2: is wrong\n  |\n1 |  a = 1\n  |  ^");
-    }
-
-    #[test]
-    fn no_span_makes_it_panic() {
-        for text in ["", "\n", "é", "a\nb", "\u{1b}[2J"] {
-            for start in 0..6 {
-                for end in 0..6 {
-                    let shown = shown(text, start..end);
-                    assert!(shown.contains('^') && !shown.contains('\u{1b}'), "{text:?} {start} {end}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_near_word_is_suggested_and_a_far_one_is_not() {
-        for (word, expected) in [("pathes", Some("paths")), ("pahts", Some("paths")), ("zzz", None), ("", None)] {
-            assert_eq!(nearest(word, ["id", "paths", "except"].into_iter()), expected, "{word}");
+impl From<TextError> for ProfileError {
+    fn from(error: TextError) -> ProfileError {
+        match error {
+            TextError::Path(error) => ProfileError::Path(error),
+            TextError::NotText(name) => ProfileError::NotText(name),
+            TextError::TooLarge(name) => ProfileError::TooLarge(name),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Reading profiles with everything that they include. The only place of this module that touches the disk.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,14 +10,12 @@ use toml::Spanned;
 
 use super::builtin::{self, BuiltIn};
 use super::check;
-use super::fault::{ProfileError, Source, nearest};
+use super::fault::ProfileError;
 use super::model::{Profile, SCHEMA_VERSION};
 use super::rules::{Origin, ProfileInfo, RuleSet};
 use crate::error::{IoContext, PathError};
+use crate::fault::{Fault, Source, nearest, read_text};
 use crate::image::Digest;
-
-/// The largest profile in bytes.
-pub(super) const MAX_SIZE: u64 = 1 << 20;
 
 /// How deep profiles may include each other.
 const MAX_DEPTH: usize = 32;
@@ -32,9 +29,18 @@ const MAX_DEPTH: usize = 32;
 ///
 /// Everything that is wrong with a profile, with its place.
 pub fn load<T: AsRef<str>>(profiles: &[T]) -> Result<RuleSet, ProfileError> {
+    load_in(Path::new(""), profiles)
+}
+
+/// The same with paths that begin at a directory.
+///
+/// # Errors
+///
+/// Everything that is wrong with a profile, with its place.
+pub fn load_in<T: AsRef<str>>(directory: &Path, profiles: &[T]) -> Result<RuleSet, ProfileError> {
     let mut loader = Loader::default();
     for profile in profiles {
-        let place = Place::find(profile.as_ref(), Path::new("")).map_err(ProfileError::Unknown)?;
+        let place = Place::find(profile.as_ref(), directory).map_err(ProfileError::Unknown)?;
         let key = place.key()?;
         if !loader.done.contains(&key) {
             loader.load(place, key)?;
@@ -103,18 +109,10 @@ impl Place {
     }
 
     fn read(&self) -> Result<String, ProfileError> {
-        let path = match self {
-            Place::BuiltIn(profile) => return Ok(profile.text.to_owned()),
-            Place::File(path) => path,
-        };
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes))
-            .context_path("read the profile", path)?;
-        if bytes.len() as u64 > MAX_SIZE {
-            return Err(ProfileError::TooLarge(self.name()));
+        match self {
+            Place::BuiltIn(profile) => Ok(profile.text.to_owned()),
+            Place::File(path) => Ok(read_text("read the profile", path)?),
         }
-        String::from_utf8(bytes).map_err(|_| ProfileError::NotText(self.name()))
     }
 }
 
@@ -145,7 +143,7 @@ impl Loader {
             digest: Digest::of(text.as_bytes()),
             origin,
         });
-        check::add_rules(profile, source, directory, &mut self.rules)
+        Ok(check::add_rules(profile, source, directory, &mut self.rules)?)
     }
 
     fn include(&mut self, source: Source<'_>, directory: &Path, include: &Spanned<String>) -> Result<(), ProfileError> {
@@ -155,10 +153,10 @@ impl Loader {
         if let Some(start) = self.chain.iter().position(|(known, _)| *known == key) {
             let circle = self.chain[start..].iter().chain([&self.chain[start]]).map(|(_, name)| name.as_str());
             let circle = circle.collect::<Vec<_>>().join(" → ");
-            return Err(fail(format!("the profiles include each other in a circle: {circle}")));
+            return Err(fail(format!("the profiles include each other in a circle: {circle}")).into());
         }
         if self.chain.len() >= MAX_DEPTH {
-            return Err(fail(format!("profiles include each other more than {MAX_DEPTH} deep")));
+            return Err(fail(format!("profiles include each other more than {MAX_DEPTH} deep")).into());
         }
         if self.done.contains(&key) {
             return Ok(());
@@ -184,7 +182,7 @@ pub(super) fn is_directory(path: &Path) -> io::Result<bool> {
 }
 
 /// Reads the text of one profile; includes and patterns are not looked at.
-pub(super) fn parse(source: Source<'_>) -> Result<Profile, ProfileError> {
+pub(super) fn parse(source: Source<'_>) -> Result<Profile, Box<Fault>> {
     /// The version alone: a later format may have keys that this winslim does not know.
     #[derive(Deserialize)]
     struct Head {

@@ -16,8 +16,8 @@ pub mod model;
 pub mod pattern;
 pub mod schema;
 
-pub use fault::{Fault, ProfileError};
-pub use load::load;
+pub use fault::ProfileError;
+pub use load::{load, load_in};
 pub use model::{Risk, Shadowed};
 pub use pattern::{Pattern, PatternError, PatternSet};
 pub use rules::{AddRule, KeepRule, Origin, ProfileInfo, RemoveRule, RuleSet};

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::fault::MAX_SIZE;
 use crate::profile::{Risk, Shadowed};
 
 const HEAD: &str = "schema = 1\nname = 'test'\nsummary = 'A test'\nrisk = 'low'\n";
