@@ -31,10 +31,12 @@
 //! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
 //! * [`profile`], [`plan`], [`verify`] and [`report`] decide and describe, without I/O but for reading profile files.
+//! * [`build_file`] says what is to be built, and [`lock`] from what exactly it was built.
 //! * [`rewrite`] turns a plan into blobs, on threads; only [`transport`] and [`commands`] are asynchronous.
 //! * [`config`] reads the user's own settings.
 //! * [`cli`], [`commands`], [`printer`] and [`progress`] are the program: the only place that joins all of it.
 
+pub mod build_file;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -46,6 +48,7 @@ pub mod image;
 pub mod inspect;
 pub mod layer;
 pub mod ledger;
+pub mod lock;
 pub mod plan;
 pub mod printer;
 pub mod profile;

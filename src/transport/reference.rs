@@ -4,7 +4,7 @@
 //! in front, `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]` and `docker-archive:FILE[:NAME]`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::image::Digest;
@@ -104,6 +104,38 @@ impl Reference {
         match self {
             Reference::Registry(name) => name.repository.rsplit('/').next(),
             _ => None,
+        }
+    }
+
+    /// The tag, if there is one.
+    pub fn tag(&self) -> Option<&str> {
+        match self {
+            Reference::Registry(name) => name.tag.as_deref(),
+            Reference::Layout(local) | Reference::OciArchive(local) | Reference::DockerArchive(local) => {
+                local.tag.as_deref()
+            }
+        }
+    }
+
+    /// The same place at a digest, which counts more than any tag.
+    pub fn at_digest(&self, digest: Digest) -> Reference {
+        let local = |local: &LocalReference| LocalReference { digest: Some(digest), ..local.clone() };
+        match self {
+            Reference::Registry(name) => Reference::Registry(name.at_digest(digest)),
+            Reference::Layout(name) => Reference::Layout(local(name)),
+            Reference::OciArchive(name) => Reference::OciArchive(local(name)),
+            Reference::DockerArchive(name) => Reference::DockerArchive(local(name)),
+        }
+    }
+
+    /// The same with a relative path of a local place taken as one that begins at a directory.
+    pub fn in_directory(self, directory: &Path) -> Reference {
+        let local = |local: LocalReference| LocalReference { path: directory.join(&local.path), ..local };
+        match self {
+            Reference::Registry(_) => self,
+            Reference::Layout(name) => Reference::Layout(local(name)),
+            Reference::OciArchive(name) => Reference::OciArchive(local(name)),
+            Reference::DockerArchive(name) => Reference::DockerArchive(local(name)),
         }
     }
 }

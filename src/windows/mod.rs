@@ -10,3 +10,4 @@ pub mod names;
 pub mod nodes;
 pub mod protected;
 pub mod security;
+pub mod updates;
