@@ -15,7 +15,8 @@ use crate::windows::host::Version;
 #[command(name = "winslim", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "IMAGE and TARGET are a registry reference (mcr.microsoft.com/windows/servercore:ltsc2019), \
     oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or, to read from, docker-archive:FILE.\n\
-    Exit codes: 0 done, 1 failed, 2 usage or profile error, 3 a condition was not met, 5 a Windows host would not import the image.")]
+    Exit codes: 0 done, 1 failed, 2 usage or profile error, 3 a condition was not met, 4 something is not as locked, \
+    5 a Windows host would not import the image.")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -98,8 +99,12 @@ pub enum LogFormat {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Slim an image and push the result
+    /// Slim an image, or the images of a build file, and push the result
     Build(Build),
+    /// Write a build file to begin with
+    Init(Init),
+    /// Pin the tags in a build file, or say what moved since
+    Lock(Lock),
     /// Say what a build would do, and rewrite nothing
     Plan(Plan),
     /// Show where the bytes of an image are
@@ -150,22 +155,38 @@ pub struct Image {
 /// Arguments of `build`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  winslim build mcr.microsoft.com/windows/servercore:ltsc2019 -p balanced -t registry.example.com/base/servercore:ltsc2019\n\n\
+    after_help = "Examples:\n  winslim build mcr.microsoft.com/windows/servercore:ltsc2019 -p balanced -t registry.example.com/base/servercore:ltsc2019\n  \
+    winslim init && winslim build\n\n\
+    Without IMAGE, winslim.toml says what is built; options override it. winslim.lock beside it pins what its tags, profiles and \
+    added files are: a build writes it, and later builds take the pinned images even if tags have moved (`winslim lock --update` \
+    follows them). With --locked nothing may differ from it.\n\n\
     The result (REPOSITORY@DIGEST) alone goes to standard output; everything else goes to standard error.\n\n\
     A layer that was rewritten before in the same way, by the same version of winslim, is not rewritten again: its result is in \
     the cache directory, or in a repository of --cache-from. What such a repository says of layers is not computed again, so \
     trust it as you trust the profiles. With --verify full nothing is taken from either."
 )]
 pub struct Build {
-    /// The base image.
-    #[command(flatten)]
-    pub image: Image,
+    /// The base image; without one, winslim.toml says what is built
+    #[arg(value_name = "IMAGE", requires = "profiles", requires = "target")]
+    pub image: Option<String>,
+    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]]
+    #[arg(long, value_name = "PLATFORM", requires = "image")]
+    pub platform: Option<String>,
+    /// Read this build file [default: winslim.toml]
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    pub file: Option<PathBuf>,
+    /// Exit with 4 and build nothing if anything is not as winslim.lock says
+    #[arg(long, conflicts_with = "image")]
+    pub locked: bool,
     /// A profile: the name of a built-in one, or a file; may be given several times
-    #[arg(short, long = "profile", value_name = "PROFILE", required = true)]
+    #[arg(short, long = "profile", value_name = "PROFILE")]
     pub profiles: Vec<String>,
     /// Where the result goes
     #[arg(short, long, value_name = "TARGET")]
-    pub target: String,
+    pub target: Option<String>,
+    /// Exit with 3 and push nothing if this holds for the result; may be given several times. `inspect --help` tells of conditions
+    #[arg(long, value_name = "CONDITION")]
+    pub fail_if: Vec<String>,
     /// Write the ledger, the record of this build, into this file as JSON
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
@@ -190,9 +211,9 @@ pub struct Build {
     /// Put rewritten layers and layer indexes into this repository, for builds on other machines
     #[arg(long, value_name = "REPOSITORY")]
     pub cache_to: Option<String>,
-    /// How new layers are checked before anything is pushed
-    #[arg(long, value_enum, value_name = "EXTENT", default_value_t = Verification::Quick)]
-    pub verify: Verification,
+    /// How new layers are checked before anything is pushed [default: quick]
+    #[arg(long, value_enum, value_name = "EXTENT")]
+    pub verify: Option<Verification>,
     /// How many threads compress; the result does not depend on it [default: one for each processor]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -214,6 +235,35 @@ pub enum Verification {
     Quick,
     /// Made anew, whatever caches have, and read back with another decoder, too
     Full,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Write it here; a file that is there stays as it is
+    #[arg(long, value_name = "FILE", default_value = "winslim.toml")]
+    pub file: PathBuf,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without an option, the lock is written: what is locked stays so, and the rest is looked up. Layers are not pulled.\n\n\
+    Examples:\n  winslim lock --check --format markdown\n  winslim lock --update mcr.microsoft.com/windows/servercore:ltsc2019"
+)]
+pub struct Lock {
+    /// Read this build file; the lock is beside it, with the ending `.lock`
+    #[arg(long, value_name = "FILE", default_value = "winslim.toml")]
+    pub file: PathBuf,
+    /// Say what is different now, and write nothing; exit with 4 if anything is
+    #[arg(long, conflicts_with = "update")]
+    pub check: bool,
+    /// Follow the tags of these images of the build file, or of all
+    #[arg(long, value_name = "IMAGE", num_args = 0..)]
+    pub update: Option<Vec<String>>,
+    /// How to print what is different.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Arguments of `plan`.
@@ -337,6 +387,8 @@ pub enum Schema {
     Diff,
     /// What `host --format json` prints
     Host,
+    /// What `lock --format json` prints
+    Lock,
 }
 
 /// Arguments of `verify`.

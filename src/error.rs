@@ -19,6 +19,8 @@ pub enum ExitStatus {
     Usage = 2,
     /// A policy that the user set was not met.
     Policy = 3,
+    /// Something is not as it is locked.
+    Drift = 4,
     /// A Windows host would not import the image.
     WouldNotImport = 5,
 }

@@ -1,75 +1,154 @@
 //! `winslim build`: pull, slim, verify, push, record.
 
-use anyhow::{Context, Result};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::base::{self, BaseImage, FoundImage};
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use tokio::runtime::Handle;
+
+use super::base::{BaseImage, FoundImage};
 use super::build_cache::Cache;
 use super::failure::Usage;
+use super::order::{self, FileName, Order};
 use super::record::{self, Documents};
 use super::slim::{self, Encoding, Place, ResultLayer, Slimmed};
-use super::{Surroundings, write_file};
-use crate::cli::{Build, CompressionFormat, Verification};
+use super::targets::{self, Group};
+use super::{Surroundings, pins, write_file};
+use crate::build_file::Values;
+use crate::cli;
 use crate::error::ExitStatus;
-use crate::image::media_type::Compression;
-use crate::profile::{self, RuleSet};
+use crate::inspect::SizeModel;
+use crate::inspect::policy::{Condition, Facts};
+use crate::layer::LayerStack;
+use crate::ledger::Ledger;
+use crate::lock::{Lock, LockedBase};
+use crate::profile::RuleSet;
 use crate::report;
+use crate::report::inspect::show;
 use crate::rewrite::additions::DEFAULT_TIME;
 use crate::transport::{Delivered, Reference, Target};
 
-pub(super) async fn run(arguments: Build, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let encoding = encoding(&arguments)?;
-    let time = source_date_epoch()?;
-    let rules = profile::load(&arguments.profiles)?;
-    let reference: Reference = arguments.target.parse()?;
-    let target = Target::open(&reference, &surroundings.registry).await?;
-    // What is to be checked in full is made anew.
-    let reads = arguments.verify != Verification::Full;
-    let cache = Cache::open(&arguments.cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
-    let image: Reference = arguments.image.reference.parse()?;
-    let platform = arguments.image.platform.as_deref().map(str::parse).transpose()?;
-    let found = base::find(&image, platform.as_ref(), surroundings).await?;
-    let built = build(found, rules, encoding, time, &cache, surroundings).await?;
+/// How many base images are slimmed at once.
+const AT_ONCE: usize = 3;
 
-    push(&built, &target, surroundings).await?;
-    let ledger = record::ledger(&built.base, &built.rules, &built.slimmed, &built.documents, &reference, time);
-    if built.documents.changed {
-        // An image that did not change has no build to record.
-        record::attach(&ledger, &built.documents, &built.base, &target, surroundings).await?;
+pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> Result<ExitStatus> {
+    let order = order::order(&arguments)?;
+    let locked = order.lock.as_ref().and_then(|locked| locked.lock.as_ref());
+    // What is to be checked in full is made anew.
+    let reads = !order.encoding.read_back;
+    let cache = Cache::open(&arguments.cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
+    let finds = order
+        .bases
+        .iter()
+        .map(|wanted| pins::find(&wanted.base, locked.and_then(|lock| lock.base(&wanted.inputs)), surroundings));
+    let found = try_join_all(finds).await?;
+    let lock = lock_of(&order, &found);
+    let files = Files::of(&order, &found)?;
+    let groups = targets::groups(&order.target, &found)?;
+    let mut targets = Vec::new();
+    for group in &groups {
+        targets.push(Target::open(&group.reference, &surroundings.registry).await?);
     }
-    let result = target.tag(built.documents.root()).await?;
-    target.finish(&*surroundings.progress).await?;
-    cache.save(&built.base, &built.slimmed, &reference).await;
-    if let Some(file) = &arguments.ledger {
-        write_file(file, &ledger.to_json()).context("the image is pushed, but the ledger cannot be written")?;
+
+    let mut built = build_all(found, &order, &cache, surroundings)?;
+    if !meets_policy(&order.conditions, &built, surroundings) {
+        return Ok(ExitStatus::Policy);
     }
-    if let Some(file) = &arguments.summary {
-        let summary = report::ledger::to_markdown(&ledger);
-        write_file(file, &summary).context("the image is pushed, but the summary cannot be written")?;
+    for (group, target) in groups.iter().zip(&targets) {
+        try_join_all(group.members.iter().map(|&member| push(&built[member], target, surroundings))).await?;
+        targets::share_index(group, &mut built);
     }
-    if let Some(file) = &arguments.report {
-        let page = report::html::ledger::page(&ledger);
-        write_file(file, &page).context("the image is pushed, but the report cannot be written")?;
+    let ledgers = attach_ledgers(&order, &groups, &targets, &built, surroundings).await?;
+    let mut results = String::new();
+    for (group, target) in groups.iter().zip(targets) {
+        // All members have the same root.
+        if let Some(&member) = group.members.first() {
+            results += &format!("{}\n", target.tag(built[member].documents.root()).await?);
+        }
+        target.finish(&*surroundings.progress).await?;
     }
-    for warning in &ledger.warnings {
-        surroundings.printer.warn(warning);
+    for (group, member) in groups.iter().flat_map(|group| group.members.iter().map(move |&member| (group, member))) {
+        cache.save(&built[member].base, &built[member].slimmed, &group.reference).await;
     }
-    surroundings.printer.say(report::ledger::to_text(&ledger).trim_end());
-    surroundings.printer.result(&format!("{result}\n"))?;
+    files.write(&ledgers)?;
+    if let (Some(locked), Some(lock)) = (&order.lock, lock)
+        && locked.lock.as_ref() != Some(&lock)
+    {
+        write_file(&locked.path, &lock.to_toml()).context("everything is pushed, but the lock cannot be written")?;
+        surroundings.printer.say(&format!("wrote `{}`", locked.path.display()));
+    }
+    for ledger in &ledgers {
+        for warning in &ledger.warnings {
+            surroundings.printer.warn(warning);
+        }
+        surroundings.printer.say(report::ledger::to_text(ledger).trim_end());
+    }
+    surroundings.printer.result(&results)?;
     Ok(ExitStatus::Done)
 }
 
 /// A slimmed image that a Windows host would import, ready to be pushed.
-struct Built<'a> {
-    base: BaseImage<'a>,
-    rules: RuleSet,
-    slimmed: Slimmed,
-    documents: Documents,
+pub(super) struct Built<'a> {
+    pub(super) base: BaseImage<'a>,
+    pub(super) slimmed: Slimmed,
+    pub(super) documents: Documents,
+}
+
+/// The lock that the images which were found make; only a build file has one.
+fn lock_of(order: &Order, found: &[FoundImage<'_>]) -> Option<Lock> {
+    order.lock.as_ref()?;
+    let base = |(wanted, found): (&pins::Wanted, &FoundImage<'_>)| LockedBase {
+        inputs: wanted.inputs.clone(),
+        pin: pins::pin(found),
+    };
+    Some(Lock::new(order.bases.iter().zip(found).map(base).collect()))
+}
+
+/// Slims all base images, several at a time, each on a thread of its own.
+fn build_all<'a>(
+    found: Vec<FoundImage<'a>>,
+    order: &Order,
+    cache: &'a Cache<'a>,
+    surroundings: &Surroundings,
+) -> Result<Vec<Built<'a>>> {
+    let workers = found.len().min(AT_ONCE);
+    // They share the processors; the result does not depend on how many threads compress.
+    let encoding = Encoding { threads: order.encoding.threads.div_ceil(workers.max(1)), ..order.encoding };
+    let queue = Mutex::new(found.into_iter().enumerate().collect::<VecDeque<_>>());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let runtime = Handle::current();
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((number, found)) = next() {
+            let rules = &order.bases[number].rules;
+            let result = runtime.block_on(build(found, rules, encoding, order.time, cache, surroundings));
+            if result.is_err() {
+                // What is being slimmed goes on to its end, and nothing new is begun.
+                queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+            done.push((number, result));
+        }
+        done
+    };
+    let mut done = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<(usize, Result<Built<'a>>)>>| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            workers.into_iter().flat_map(join).collect::<Vec<_>>()
+        })
+    });
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Slims one base image.
 async fn build<'a>(
     found: FoundImage<'a>,
-    rules: RuleSet,
+    rules: &RuleSet,
     encoding: Encoding,
     time: Option<u64>,
     cache: &'a Cache<'a>,
@@ -77,10 +156,35 @@ async fn build<'a>(
 ) -> Result<Built<'a>> {
     let base = found.index(Some(cache)).await?;
     slim::check_base(&base, &surroundings.printer)?;
-    let slimmed = slim::slim(&base, &rules, encoding, time.unwrap_or(DEFAULT_TIME), cache, surroundings).await?;
-    let documents = record::documents(&base, &rules, &slimmed, time)?;
+    let slimmed = slim::slim(&base, rules, encoding, time.unwrap_or(DEFAULT_TIME), cache, surroundings).await?;
+    let documents = record::documents(&base, rules, &slimmed, time)?;
     slim::check_result(&slimmed.layers, &documents.config, &documents.manifest, documents.index.as_ref())?;
-    Ok(Built { base, rules, slimmed, documents })
+    Ok(Built { base, slimmed, documents })
+}
+
+/// Whether no condition is met; says which are.
+fn meets_policy(conditions: &[Condition], built: &[Built<'_>], surroundings: &Surroundings) -> bool {
+    let mut meets = true;
+    for built in built.iter().filter(|_| !conditions.is_empty()) {
+        let stack = LayerStack::new(built.slimmed.layers.iter().map(|layer| Arc::clone(&layer.index)).collect());
+        let facts = Facts {
+            totals: SizeModel::new(&stack).totals(),
+            unpacked_above_base: stack.layers().iter().skip(1).map(|layer| layer.data_size()).sum(),
+            compressed_before: Some(built.base.stack.layers().iter().map(|layer| layer.stored_size).sum()),
+        };
+        let judged = conditions.iter().map(|condition| (condition, condition.judge(&facts)));
+        let broken: Vec<String> = judged
+            .filter(|(_, verdict)| verdict.failed)
+            .map(|(condition, verdict)| format!("{condition} (it is {})", show(verdict.value)))
+            .collect();
+        if !broken.is_empty() {
+            let reference = &built.base.image.reference;
+            let text = format!("`{reference}`, slimmed, does not meet the policy: {}", broken.join(", "));
+            surroundings.printer.fail(&text, Some("nothing was pushed"));
+            meets = false;
+        }
+    }
+    meets
 }
 
 /// Puts everything at the target that the image consists of. Nothing leads there yet.
@@ -136,41 +240,85 @@ async fn push_layer(
     Ok(target.put_blob(digest, size, &path, None, base.progress()).await?)
 }
 
-fn encoding(arguments: &Build) -> Result<Encoding> {
-    let (compression, levels) = match arguments.compression {
-        None => (None, 0..=9),
-        Some(CompressionFormat::Gzip) => (Some(Compression::Gzip), 0..=9),
-        Some(CompressionFormat::Zstd) => (Some(Compression::Zstd), 1..=22),
-    };
-    if let Some(level) = arguments.level
-        && !levels.contains(&level)
-    {
-        let (least, most) = levels.into_inner();
-        return Err(Usage(format!("--level {level} is not between {least} and {most}")).into());
+/// Makes the ledgers of all builds, in the order of the bases, and attaches each to its image.
+async fn attach_ledgers(
+    order: &Order,
+    groups: &[Group],
+    targets: &[Target],
+    built: &[Built<'_>],
+    surroundings: &Surroundings,
+) -> Result<Vec<Ledger>> {
+    let mut ledgers = Vec::new();
+    for (number, built) in built.iter().enumerate() {
+        let places = groups.iter().zip(targets);
+        for (group, target) in places.filter(|(group, _)| group.members.contains(&number)) {
+            let Built { base, slimmed, documents } = built;
+            let rules = &order.bases[number].rules;
+            let ledger = record::ledger(base, rules, slimmed, documents, &group.reference, order.time);
+            if documents.changed {
+                // An image that did not change has no build to record.
+                record::attach(&ledger, documents, base, target, surroundings).await?;
+            }
+            ledgers.push(ledger);
+        }
     }
-    let threads = match arguments.threads {
-        Some(threads) => usize::from(threads),
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    Ok(Encoding {
-        compression,
-        level: arguments.level,
-        recompress: arguments.recompress,
-        threads,
-        read_back: arguments.verify == Verification::Full,
-    })
+    Ok(ledgers)
 }
 
-/// The time that `SOURCE_DATE_EPOCH` asks for, in seconds since 1970
-/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
-fn source_date_epoch() -> Result<Option<u64>> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => match text.parse() {
-            Ok(seconds) => Ok(Some(seconds)),
-            Err(_) => {
-                Err(Usage(format!("SOURCE_DATE_EPOCH is `{text}`, and not a number of seconds since 1970")).into())
+/// The files that tell of the builds, each for the bases in their order.
+struct Files {
+    ledgers: Vec<PathBuf>,
+    summaries: Vec<PathBuf>,
+    reports: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Finds out where they go, before any work.
+    fn of(order: &Order, found: &[FoundImage<'_>]) -> Result<Files> {
+        let names = |name: &Option<FileName>| -> Result<Vec<PathBuf>> {
+            let Some(name) = name else { return Ok(Vec::new()) };
+            found.iter().map(|found| name.path(&values(found))).collect()
+        };
+        let files =
+            Files { ledgers: names(&order.ledger)?, summaries: names(&order.summary)?, reports: names(&order.report)? };
+        // Summaries of several bases can stand in one file, one below the other.
+        for (what, paths) in [("ledgers", &files.ledgers), ("reports", &files.reports)] {
+            if let Some(path) =
+                paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path)).map(|(_, path)| path)
+            {
+                let text = format!(
+                    "the {what} of several bases would be written to `{}`; put `{{build}}` or `{{tag}}` into the name",
+                    path.display()
+                );
+                return Err(Usage(text).into());
             }
-        },
-        Err(_) => Ok(None),
+        }
+        Ok(files)
     }
+
+    fn write(&self, ledgers: &[Ledger]) -> Result<()> {
+        for (path, ledger) in self.ledgers.iter().zip(ledgers) {
+            write_file(path, &ledger.to_json()).context("the image is pushed, but the ledger cannot be written")?;
+        }
+        let mut written: Vec<&PathBuf> = Vec::new();
+        for path in &self.summaries {
+            if written.contains(&path) {
+                continue;
+            }
+            let parts = self.summaries.iter().zip(ledgers).filter(|(other, _)| *other == path);
+            let parts: Vec<String> = parts.map(|(_, ledger)| report::ledger::to_markdown(ledger)).collect();
+            write_file(path, &parts.join("\n")).context("the image is pushed, but the summary cannot be written")?;
+            written.push(path);
+        }
+        for (path, ledger) in self.reports.iter().zip(ledgers) {
+            let page = report::html::ledger::page(ledger);
+            write_file(path, &page).context("the image is pushed, but the report cannot be written")?;
+        }
+        Ok(())
+    }
+}
+
+/// What placeholders stand for with a base image.
+pub(super) fn values<'a>(found: &'a FoundImage<'_>) -> Values<'a> {
+    Values { tag: found.image.reference.tag(), os_version: found.image.config.platform().version() }
 }

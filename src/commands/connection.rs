@@ -73,7 +73,7 @@ fn mirror(rule: &str) -> Result<(String, Mirror), Usage> {
 /// The registry that a command is for: credentials that were typed are for it alone.
 fn own_registry(command: &Command, option: &str) -> Result<String, Usage> {
     let images: Vec<&str> = match command {
-        Command::Build(build) => vec![&build.target, &build.image.reference],
+        Command::Build(build) => build.target.iter().chain(&build.image).map(String::as_str).collect(),
         Command::Copy(copy) => vec![&copy.target, &copy.image.reference],
         Command::Plan(plan) => vec![&plan.image.reference],
         Command::Inspect(inspect) => vec![&inspect.image.reference],

@@ -5,10 +5,12 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::build_file::BuildFileError;
 use crate::config::ConfigError;
 use crate::error::{ExitStatus, PathError};
 use crate::image::platform::PlatformError;
 use crate::inspect::policy::ConditionError;
+use crate::lock::LockError;
 use crate::plan::PlanError;
 use crate::profile::{PatternError, ProfileError};
 use crate::report::verify::line;
@@ -55,6 +57,16 @@ impl fmt::Display for WouldNotImport {
 
 impl std::error::Error for WouldNotImport {}
 
+/// A build was to be as the lock says, and would not be.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing is built, because `{lock}` does not agree with what is here:\n{differences}")]
+pub(super) struct NotAsLocked {
+    /// The lock.
+    pub(super) lock: String,
+    /// What is different, in lines.
+    pub(super) differences: String,
+}
+
 /// How a failed command ends.
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
@@ -68,7 +80,12 @@ pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
         if cause.is::<WouldNotImport>() {
             return has(ExitStatus::WouldNotImport);
         }
+        if cause.is::<NotAsLocked>() {
+            return has(ExitStatus::Drift);
+        }
         if cause.is::<Usage>()
+            || cause.is::<BuildFileError>()
+            || cause.is::<LockError>()
             || cause.is::<ProfileError>()
             || cause.is::<PlanError>()
             || cause.is::<ReferenceError>()
@@ -88,6 +105,8 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<String> {
     error.chain().find_map(|cause| {
         if cause.is::<WouldNotImport>() {
             Some("nothing was pushed; `winslim verify IMAGE` lists every finding".to_owned())
+        } else if cause.is::<NotAsLocked>() {
+            Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too".to_owned())
         } else if matches!(cause.downcast_ref(), Some(PlanError::RequiredMatchedNothing(_))) {
             Some(
                 "correct the patterns, or let the rule say `match = \"optional\"` where the names need not be there"

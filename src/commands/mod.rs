@@ -9,15 +9,20 @@ mod copy;
 mod diff;
 mod failure;
 mod host;
+mod init;
 mod inspect;
 mod interruption;
 mod list;
+mod lock;
+mod order;
+mod pins;
 mod plan;
 mod profile;
 mod record;
 mod rewriter;
 mod shell;
 mod slim;
+mod targets;
 mod verify;
 
 use std::cell::OnceCell;
@@ -91,6 +96,8 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
     };
     let result = match cli.command {
         Command::Build(arguments) => runtime.block_on(build::run(arguments, surroundings()?)),
+        Command::Init(arguments) => init::run(&arguments, printer),
+        Command::Lock(arguments) => runtime.block_on(lock::run(arguments, surroundings()?)),
         Command::Plan(arguments) => runtime.block_on(plan::run(arguments, surroundings()?)),
         Command::Inspect(arguments) => runtime.block_on(inspect::run(arguments, surroundings()?)),
         Command::Ls(arguments) => runtime.block_on(list::run(arguments, surroundings()?)),
@@ -108,6 +115,7 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
                 Schema::Ls => schema::list(),
                 Schema::Diff => schema::diff(),
                 Schema::Host => schema::host(),
+                Schema::Lock => schema::lock(),
             })?;
             Ok(ExitStatus::Done)
         }

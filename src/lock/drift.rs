@@ -7,6 +7,9 @@ use super::{Inputs, Lock, Named, Pin, TOOL};
 use crate::image::Digest;
 use crate::windows::updates;
 
+/// What it can mean that a tag went back.
+pub const WENT_BACK: &str = "an update was withdrawn, or the tag was set by mistake";
+
 /// All that is different.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -181,7 +184,7 @@ impl Drift {
             let moved = base.moved.as_ref().filter(|moved| moved.direction == Direction::Back)?;
             let version = |release: &Release| release.os_version.clone().unwrap_or_default();
             Some(format!(
-                "`{}` went back from {} to {}: an update was withdrawn, or the tag was set by mistake",
+                "`{}` went back from {} to {}: {WENT_BACK}",
                 base.image,
                 version(&moved.before),
                 version(&moved.after),

@@ -57,7 +57,7 @@ pub struct Inputs {
     #[serde(rename = "profile", default)]
     pub profiles: Vec<Named>,
     /// The files and directories that the profiles add.
-    #[serde(rename = "source", default)]
+    #[serde(rename = "source", default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Named>,
 }
 

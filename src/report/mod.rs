@@ -8,6 +8,7 @@ pub mod html;
 pub mod inspect;
 pub mod ledger;
 pub mod list;
+pub mod lock;
 mod page;
 pub mod plan;
 pub mod schema;

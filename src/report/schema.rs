@@ -6,6 +6,7 @@ use super::diff::DiffReport;
 use super::host::HostReport;
 use super::inspect::InspectReport;
 use super::list::Listing;
+use super::lock::DriftReport;
 
 /// The schema of what `inspect` gives as JSON.
 pub fn inspect() -> String {
@@ -25,6 +26,11 @@ pub fn diff() -> String {
 /// The schema of what `host` gives as JSON.
 pub fn host() -> String {
     text::<HostReport>()
+}
+
+/// The schema of what `lock` gives as JSON.
+pub fn lock() -> String {
+    text::<DriftReport>()
 }
 
 fn text<T: JsonSchema>() -> String {

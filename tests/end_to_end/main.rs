@@ -11,6 +11,7 @@ mod bad_profile;
 mod bad_surroundings;
 mod bounds;
 mod build_cache;
+mod build_file;
 mod cache;
 mod host;
 mod inspect;

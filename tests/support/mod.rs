@@ -101,6 +101,17 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Checks the exit code of a run that gives a result whatever it is, and that each of the words is in the result.
+    #[track_caller]
+    pub fn code_is(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:#?}");
+        for word in words {
+            assert!(self.stdout.contains(word), "`{word}` is not in {self:#?}");
+        }
+    }
+}
+
 /// Runs a program to its end, but not for longer than two minutes; `package` is what to install when it is missing.
 pub fn run(command: Command, package: &str) -> Outcome {
     run_with_input(command, "", package)

@@ -1,0 +1,63 @@
+//! `winslim lock`: pins what a build file names, and says what moved since.
+
+use anyhow::Result;
+use futures_util::future::try_join_all;
+
+use super::failure::Usage;
+use super::pins::{self, Wanted};
+use super::{Surroundings, deliver, write_file};
+use crate::build_file;
+use crate::cli;
+use crate::error::ExitStatus;
+use crate::lock::{self, Drift, Lock, LockedBase};
+use crate::report::lock::DriftReport;
+
+pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Result<ExitStatus> {
+    let file = build_file::load(&arguments.file)?;
+    let path = pins::lock_path(&arguments.file);
+    let old = lock::read(&path)?;
+    let wanted = pins::wanted(&file, &[])?;
+    let follows = follows(&arguments, &wanted)?;
+
+    let old = old.unwrap_or_else(|| Lock::new(Vec::new()));
+    let finds = wanted.iter().map(|wanted| {
+        let locked = old.base(&wanted.inputs).filter(|_| !follows(wanted));
+        async move {
+            match locked {
+                // What stays locked need not be looked up.
+                Some(locked) => Ok(locked.pin.clone()),
+                None => anyhow::Ok(pins::pin(&pins::find(&wanted.base, None, surroundings).await?)),
+            }
+        }
+    });
+    let pins = try_join_all(finds).await?;
+    let bases = wanted.iter().zip(pins).map(|(wanted, pin)| LockedBase { inputs: wanted.inputs.clone(), pin });
+    let new = Lock::new(bases.collect());
+    let now: Vec<_> = new.bases.iter().map(|base| (base.inputs.clone(), Some(base.pin.clone()))).collect();
+    let drift = Drift::new(&old, &now);
+    for warning in drift.warnings() {
+        surroundings.printer.warn(&warning);
+    }
+    let drifted = !drift.is_none();
+    let written = !arguments.check && new != old;
+    if written {
+        write_file(&path, &new.to_toml())?;
+    }
+    deliver(&arguments.output, &surroundings.printer, &DriftReport::new(path.display().to_string(), drift, written))?;
+    Ok(if arguments.check && drifted { ExitStatus::Drift } else { ExitStatus::Done })
+}
+
+/// Whose tags are looked up although they are locked.
+fn follows(arguments: &cli::Lock, wanted: &[Wanted]) -> Result<impl Fn(&Wanted) -> bool> {
+    let named = arguments.update.clone();
+    for image in named.iter().flatten() {
+        if !wanted.iter().any(|wanted| wanted.base.image == *image) {
+            let known: Vec<String> = wanted.iter().map(|wanted| format!("`{}`", wanted.base.image)).collect();
+            return Err(
+                Usage(format!("there is no base `{image}` in the build file; there is {}", known.join(", "))).into()
+            );
+        }
+    }
+    let all = arguments.check || named.as_ref().is_some_and(Vec::is_empty);
+    Ok(move |wanted: &Wanted| all || named.iter().flatten().any(|image| *image == wanted.base.image))
+}
