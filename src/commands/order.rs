@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::failure::{NotAsLocked, Usage};
 use super::pins::{self, Wanted};
@@ -144,7 +144,7 @@ fn of_file(arguments: &Build) -> Result<Order> {
         ledger: name(&arguments.ledger, &file.ledger)?,
         summary: name(&arguments.summary, &file.summary)?,
         report: name(&arguments.report, &file.report)?,
-        encoding: encoding(arguments, Some(&file)).with_context(|| format!("in `{}`", path.display()))?,
+        encoding: encoding(arguments, Some(&file))?,
         time: source_date_epoch()?,
         lock: Some(Locked { path: lock_path, lock }),
     })
@@ -189,7 +189,7 @@ fn encoding(arguments: &Build, file: Option<&BuildFile>) -> Result<Encoding> {
         && !levels.contains(&level)
     {
         let (least, most) = levels.into_inner();
-        return Err(Usage(format!("--level {level} is not between {least} and {most}")).into());
+        return Err(Usage(format!("the level {level} is not between {least} and {most}")).into());
     }
     let threads = match arguments.threads {
         Some(threads) => usize::from(threads),

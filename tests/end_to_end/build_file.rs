@@ -140,6 +140,11 @@ fn a_moved_tag_is_told_and_the_locked_image_is_still_built() {
         assert_eq!(slim["manifests"][0]["platform"]["os.version"], "10.0.17763.8389");
         assert_eq!(read(&sandbox, "winslim.lock"), lock);
     }
+    // The tag is not even asked for.
+    let log = sandbox.winslim(&["build", "--locked", "-vv"]).stderr;
+    assert!(log.contains("base/servercore/manifests/sha256:"), "{log}");
+    assert!(!log.contains("base/servercore/manifests/ltsc2019"), "{log}");
+
     sandbox.winslim(&["lock", "--update", "nobody/knows:it"]).fails(2, &["there is no base `nobody/knows:it`", &base]);
     sandbox.winslim(&["lock", "--update", &base]).code_is(0, &["10.0.17763.8511"]);
     assert!(read(&sandbox, "winslim.lock").contains(&new.index.digest));
@@ -262,6 +267,10 @@ fn what_cannot_be_is_refused_before_any_work() {
     }
     sandbox.file("winslim.toml", "target = \"oci:slim\"\n[[base]]\nimage = \"oci:a:image\"\n");
     sandbox.winslim(&["build"]).fails(2, &["names no profiles for `oci:a:image`"]);
+    sandbox
+        .file("winslim.toml", "target = \"oci:slim\"\nprofiles = [\"balancd\"]\n[[base]]\nimage = \"oci:a:image\"\n");
+    sandbox.winslim(&["build"]).fails(2, &["the profiles of `oci:a:image`", "did you mean `balanced`?"]);
+    sandbox.winslim(&["build", "-p", "safe", "--level", "10"]).fails(2, &["the level 10 is not between 0 and 9"]);
     sandbox.winslim(&["build", "--file", "none.toml"]).fails(2, &["none.toml", "no such file", "winslim init"]);
     sandbox.winslim(&["build", "oci:a:image", "-p", "safe"]).fails(2, &["--target"]);
     assert!(sandbox.is_empty("slim") && !sandbox.path("winslim.lock").exists());

@@ -131,14 +131,27 @@ fn json_is_as_its_schema_says() {
     let sample = sample();
     let slim = format!("{}:slim", sandbox.layout("slim"));
     sandbox.winslim(&["build", &sample, "-p", "safe", "-t", &slim]).done();
+    let build_file = |profile: &str| format!("profiles = [\"{profile}\"]\n[[base]]\nimage = \"{sample}\"\n");
+    sandbox.file("winslim.toml", &build_file("safe"));
+    sandbox.winslim(&["lock"]).done();
+    let lock = std::fs::read_to_string(sandbox.path("winslim.lock")).expect("a lock");
+    // Another image and another profile, so that there is something to report.
+    let other = |line: &str| match line.starts_with("manifest") {
+        true => format!("manifest = \"sha256:{}\"\n", "0".repeat(64)),
+        false => format!("{line}\n"),
+    };
+    sandbox.file("winslim.lock", &lock.lines().map(other).collect::<String>());
+    sandbox.file("winslim.toml", &build_file("balanced"));
     for (report, arguments) in [
         ("inspect", vec!["inspect", &*sample, "--fail-if", "files < 1"]),
         ("ls", vec!["ls", &sample]),
         ("diff", vec!["diff", &sample, &slim]),
+        ("lock", vec!["lock", "--update"]),
     ] {
         let schema: Value = json(sandbox.winslim(&["schema", report]));
         let value = json(sandbox.winslim(&[&arguments[..], &["--format", "json"]].concat()));
         conforms(&schema, &schema, &value, report);
+        assert!(report != "lock" || value["bases"][0]["moved"].is_object(), "{value:#}");
     }
 }
 

@@ -21,6 +21,7 @@ mod links;
 mod profiles;
 mod record;
 mod registry_version;
+mod replay;
 mod reproducible;
 mod sample;
 mod sources;
