@@ -117,14 +117,15 @@ impl Reference {
         }
     }
 
-    /// The same place at a digest, which counts more than any tag.
+    /// The same place at a digest, which counts more than any tag. The images of a `docker save` archive have no digests; there
+    /// it stays as it is.
     pub fn at_digest(&self, digest: Digest) -> Reference {
         let local = |local: &LocalReference| LocalReference { digest: Some(digest), ..local.clone() };
         match self {
             Reference::Registry(name) => Reference::Registry(name.at_digest(digest)),
             Reference::Layout(name) => Reference::Layout(local(name)),
             Reference::OciArchive(name) => Reference::OciArchive(local(name)),
-            Reference::DockerArchive(name) => Reference::DockerArchive(local(name)),
+            Reference::DockerArchive(_) => self.clone(),
         }
     }
 
@@ -276,6 +277,29 @@ mod tests {
     use super::*;
 
     const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn a_place_is_named_at_a_digest_and_from_a_directory() {
+        let digest = Digest::of(b"x");
+        for (text, tag, at_digest, in_directory) in [
+            ("r.example/x:y", Some("y"), format!("r.example/x@{digest}"), "r.example/x:y"),
+            ("oci:a:y", Some("y"), format!("oci:a:y@{digest}"), "oci:sub/a:y"),
+            ("oci:/a", None, format!("oci:/a@{digest}"), "oci:/a"),
+            ("oci-archive:a.tar:y", Some("y"), format!("oci-archive:a.tar:y@{digest}"), "oci-archive:sub/a.tar:y"),
+            (
+                "docker-archive:a.tar:y:z",
+                Some("y:z"),
+                "docker-archive:a.tar:y:z".to_owned(),
+                "docker-archive:sub/a.tar:y:z",
+            ),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.tag(), tag);
+            assert_eq!(reference.at_digest(digest).to_string(), at_digest);
+            assert_eq!(reference.clone().in_directory(Path::new("")), reference);
+            assert_eq!(reference.in_directory(Path::new("sub")).to_string(), in_directory);
+        }
+    }
 
     #[test]
     fn each_form_is_read_and_printed() {

@@ -321,3 +321,33 @@ fn a_first_build_file_is_written_once() {
     sandbox.winslim(&["init"]).fails(2, &["`winslim.toml` is there already"]);
     assert_eq!(read(&sandbox, "winslim.toml"), "mine");
 }
+
+#[test]
+fn an_archive_is_locked_by_its_content() {
+    let sandbox = Sandbox::new();
+    layout(&sandbox, "old", "10.0.17763.8389");
+    layout(&sandbox, "new", "10.0.17763.8511");
+    let save = |name: &str, kind: &str| {
+        let archive = sandbox.path("base.tar").display().to_string();
+        fs::remove_file(&archive).ok();
+        // A name in an archive of docker's is one of a repository.
+        let tag = if kind == "docker-archive" { "base:image" } else { "image" };
+        let target = format!("{kind}:{archive}:{tag}");
+        let mut command = Command::new("skopeo");
+        let source = format!("{}:image", sandbox.layout(name));
+        command.args(["--insecure-policy", "--override-os", "windows", "copy", &source, &target]);
+        run(command, "the Debian package skopeo").done();
+    };
+    for kind in ["docker-archive", "oci-archive"] {
+        build_file(&sandbox, "target = \"oci:slim\"", &[&format!("{kind}:base.tar")]);
+        fs::remove_file(sandbox.path("winslim.lock")).ok();
+        save("old", kind);
+        let built = sandbox.winslim(&["build"]).done();
+        assert_eq!(sandbox.winslim(&["build", "--locked"]).done(), built, "{kind}");
+        save("new", kind);
+        sandbox.winslim(&["lock", "--check"]).code_is(4, &["from 10.0.17763.8389"]);
+        sandbox.winslim(&["build", "--locked"]).fails(1, &["is locked to", "winslim lock --update"]);
+        assert_eq!(sandbox.winslim(&["lock", "--update"]).code, 0);
+        assert_ne!(sandbox.winslim(&["build", "--locked"]).done(), built, "{kind}");
+    }
+}
