@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::generator::layout::Format;
+use crate::generator::layout::{Format, write_layout};
+use crate::generator::{Image, Version};
 use crate::support::registry::DockerRegistry;
 use crate::support::{Sandbox, skopeo_copy};
 use crate::{base_of, tiny_image};
@@ -13,8 +14,8 @@ linux-node     Ready    agent    5d    v1.17.0   10.0.0.5      <none>        Ubu
 windows-node   Ready    <none>   5d    v1.17.0   10.0.0.4      <none>        Windows Server 2019 Datacenter   10.0.17763.737      docker://19.3.5
 ";
 
-/// An image of three versions of Windows behind one tag.
-fn three_versions(sandbox: &Sandbox) -> String {
+/// An image of three versions of Windows behind one tag: 10.0.17763 twice, and 10.0.20348.
+pub fn three_versions(sandbox: &Sandbox) -> String {
     let mut image = tiny_image();
     image.add_versions();
     base_of(sandbox, &image, &Format::default()).reference
@@ -56,6 +57,46 @@ fn every_version_of_windows_takes_its_image_and_no_layer_is_read() {
         assert!(rows.iter().any(|row| row == expected), "`{expected}` is not in {rows:#?}");
     }
     assert!(sandbox.is_empty("cache/winslim/blobs"), "a layer was pulled");
+}
+
+/// Which image each host of the matrix takes, by the rules of containerd 2.2 and newer (containerd/platforms
+/// `platform_windows_compat.go`) and of Docker (moby `pull_v2_windows.go`).
+#[test]
+fn each_image_is_taken_where_the_matrix_of_the_engines_says() {
+    const IMAGES: [u32; 5] = [14393, 17763, 20348, 25398, 26100];
+    const MATRIX: [(&str, &str, &str); 9] = [
+        ("10.0.14393", "Y----", "Y----"),
+        ("10.0.17763", "-Y---", "YY---"),
+        ("10.0.19045", "-----", "YY---"),
+        ("10.0.20348", "--Y--", "YYY--"),
+        ("10.0.22621", "--Y--", "YYY--"),
+        ("10.0.22631", "--Y--", "YYY--"),
+        ("10.0.25398", "--YY-", "YYYY-"),
+        ("10.0.26100", "--YYY", "YYYYY"),
+        ("10.0.26200", "----Y", "YYYYY"),
+    ];
+    let sandbox = Sandbox::new();
+    for (column, image) in IMAGES.into_iter().enumerate() {
+        let (created, history) = ("2026-03-10T23:20:00Z".to_owned(), Vec::new());
+        let version = Version { os_version: format!("10.0.{image}.1"), created, history };
+        let format = Format { tag: image.to_string(), ..Format::default() };
+        let image = Image { layers: Vec::new(), versions: vec![version] };
+        write_layout(&image, &format, &sandbox.path("images")).expect("the sandbox can be written to");
+
+        let reference = format!("{}:{}", sandbox.layout("images"), format.tag);
+        let report = sandbox.winslim(&["host", &reference, "--all", "--format", "json"]).done();
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        for (host, containerd, docker) in MATRIX {
+            let rows = report["hosts"].as_array().expect("hosts");
+            let row = rows.iter().find(|row| row["version"] == host).expect("every version of Windows");
+            let expected = [("containerd", containerd), ("Docker", docker)];
+            for (answer, (engine, marks)) in row["answers"].as_array().expect("answers").iter().zip(expected) {
+                assert_eq!(answer["engine"], engine);
+                let taken = if answer["takes"].is_null() { b'-' } else { b'Y' };
+                assert_eq!(taken, marks.as_bytes()[column], "{engine} on {host}: {reference}");
+            }
+        }
+    }
 }
 
 #[test]

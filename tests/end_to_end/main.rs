@@ -18,6 +18,7 @@ mod inspect;
 mod interruption;
 mod kills;
 mod links;
+mod nodes;
 mod profiles;
 mod record;
 mod registry_version;
