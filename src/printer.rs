@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::error::{IoContext, PathError};
 use crate::progress::{Bars, Progress, Silent};
 
 /// How much is said.
@@ -47,17 +48,19 @@ impl Printer {
         if self.bars { Box::new(Bars::new()) } else { Box::new(Silent) }
     }
 
-    /// Writes the result, which ends with a newline, to standard output.
-    pub fn result(&self, text: &str) -> io::Result<()> {
-        if !text.contains('\x1b') {
+    /// Writes the result, which ends with a newline, to standard output. A reader that closes it early, as `head` does, has
+    /// what it wanted.
+    pub fn result(&self, text: &str) -> Result<(), PathError> {
+        let written = if text.contains('\x1b') {
+            write_all(&mut anstream::stdout().lock(), text)
+        } else {
             // There is no colour to take out, and looking for it takes long in a long text.
-            let mut output = io::stdout().lock();
-            output.write_all(text.as_bytes())?;
-            return output.flush();
+            write_all(&mut io::stdout().lock(), text)
+        };
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context_path("write to", "standard output"),
         }
-        let mut output = anstream::stdout().lock();
-        output.write_all(text.as_bytes())?;
-        output.flush()
     }
 
     /// Tells something that most people want to know.
@@ -95,4 +98,9 @@ impl Printer {
             false => writeln!(output, "{shown}"),
         };
     }
+}
+
+fn write_all(output: &mut impl Write, text: &str) -> io::Result<()> {
+    output.write_all(text.as_bytes())?;
+    output.flush()
 }

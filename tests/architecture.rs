@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rewrite", &["error", "gzip", "hive", "image", "layer", "plan", "profile", "store", "windows"]),
     ("ledger", &["image", "plan", "profile"]),
     ("report", &["hive", "image", "inspect", "layer", "ledger", "lock", "plan", "profile", "verify", "windows"]),
-    ("printer", &["progress"]),
+    ("printer", &["error", "progress"]),
     ("cli", &["windows"]),
     (
         "commands",

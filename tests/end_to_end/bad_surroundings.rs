@@ -151,3 +151,24 @@ fn a_failed_build_leaves_the_target_as_it_was() {
     sandbox.winslim(&["build", &base.reference, "-p", &bad, "-t", &target]).fails(2, &["test/all"]);
     assert_eq!(Manifest::of_layout(&sandbox.path("slim")).digest, before);
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let sandbox = Sandbox::new();
+    let mut child = sandbox.command(&["profile", "schema"], &[]).spawn().expect("winslim runs");
+    drop(child.stdout.take());
+    let outcome = child.wait_with_output().expect("winslim ends");
+    assert_eq!((outcome.status.code(), String::from_utf8_lossy(&outcome.stderr).as_ref()), (Some(0), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let sandbox = Sandbox::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device without room");
+    let mut command = sandbox.command(&["profile", "schema"], &[]);
+    let outcome = command.stdout(full).output().expect("winslim ends");
+    let stderr = String::from_utf8_lossy(&outcome.stderr);
+    assert_eq!(outcome.status.code(), Some(1));
+    assert_eq!(stderr, "error: cannot write to `standard output`: no space left on device\n");
+}
