@@ -53,6 +53,17 @@ fn an_unreachable_registry() {
     sandbox.winslim(&["build", &base.reference, "-p", &profile, "-t", &remote]).fails(1, &[&address]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_system_without_certificates() {
+    let sandbox = Sandbox::new();
+    let none = sandbox.file("certificates/none.pem", "");
+    let directory = sandbox.path("certificates").display().to_string();
+    let environment = [("SSL_CERT_FILE", none.as_str()), ("SSL_CERT_DIR", &directory)];
+    let outcome = sandbox.winslim_with(&["inspect", "registry.example.com/base:x"], &environment);
+    outcome.fails(1, &["no TLS certificates of authorities", "`ca-certificates`", "`SSL_CERT_FILE`"]);
+}
+
 #[test]
 fn a_registry_that_wants_a_password() {
     let (sandbox, registry) = (Sandbox::new(), DockerRegistry::start_with_password());

@@ -280,6 +280,13 @@ impl From<reqwest::Error> for Problem {
                     .to_owned(),
                 false,
             )
+        } else if any("No CA certificates") {
+            network(
+                "there are no TLS certificates of authorities on this system; install them (Debian: `ca-certificates`), or name a \
+                 file of them in `SSL_CERT_FILE`"
+                    .to_owned(),
+                false,
+            )
         } else if any("certificate") {
             network(format!("its TLS certificate is not trusted ({last}); name its authority with `--ca FILE`"), false)
         } else if error.is_timeout() {
