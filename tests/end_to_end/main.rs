@@ -19,6 +19,8 @@ mod interruption;
 mod kills;
 mod links;
 mod nodes;
+#[cfg(unix)]
+mod pipelines;
 mod profiles;
 mod record;
 mod registry_version;
