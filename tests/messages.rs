@@ -1,0 +1,94 @@
+//! The page on failures and the code: every message of the code is on `docs/when-something-fails.md`.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its sources has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+const PAGE: &str = "docs/when-something-fails.md";
+
+/// What stands before the literal of a message.
+const BEFORE: &str = r"(?:#\[error\(|\bbail!\(|\banyhow!\(|\bUsage\((?:format!\()?|context\((?:\|\|\s*\{?\s*format!\(\s*)?|\.(?:warn|fail)\((?:&format!\()?)\s*";
+
+/// The literals of messages in a source file, before its tests.
+fn messages(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    static LITERAL: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(&format!(r#"(?s){BEFORE}"((?:[^"\\]|\\.)*)""#)).unwrap());
+    static CONTINUED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\\\n\s*").unwrap());
+    let text = |literal: &str| CONTINUED.replace_all(literal, "").replace("\\\"", "\"").replace("\\n", " ");
+    LITERAL.captures_iter(code).map(|found| text(&found[1])).collect()
+}
+
+/// The longest part of a message that is the same each time; nothing if all of it comes from elsewhere.
+fn fixed_part(message: &str) -> Option<String> {
+    let values = Regex::new(r"\{[^{}]*\}").unwrap();
+    let parts =
+        values.split(message).map(|part| plain(part).trim_matches([' ', ':', ';', ',', '.', '(', ')']).to_owned());
+    parts.max_by_key(String::len).filter(|part| part.len() > 3)
+}
+
+/// Text without marks and line breaks.
+fn plain(text: &str) -> String {
+    text.replace(['`', '*'], "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_message_is_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = plain(&fs::read_to_string(root.join(PAGE)).unwrap());
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for file in rust_files(&root.join("src")) {
+        for message in messages(&fs::read_to_string(&file).unwrap()) {
+            let Some(part) = fixed_part(&message) else { continue };
+            count += 1;
+            if !page.contains(&part) {
+                missing.push(format!(
+                    "{}: `{message}`: `{part}` is not there",
+                    file.strip_prefix(root).unwrap().display()
+                ));
+            }
+        }
+    }
+    assert!(count > 80, "only {count} messages were found; this test does not look for them as they are written now");
+    assert!(
+        missing.is_empty(),
+        "{PAGE} does not know these messages. For each, add its text, with … for what varies, what it means and what to do, in \
+         the section of its exit code:\n{}",
+        missing.join("\n")
+    );
+}
+
+#[test]
+fn the_fixed_part_of_a_message_is_found() {
+    for (message, part) in [
+        ("cannot {action}: {registry} answered {answer}", Some("answered")),
+        ("the pattern `{pattern}` {problem}", Some("the pattern")),
+        ("nothing matches {}, though it says `match = \"x\"`", Some("though it says match = \"x\"")),
+        ("{0}", None),
+        ("{path}: {error}", None),
+    ] {
+        assert_eq!(fixed_part(message).as_deref(), part, "{message}");
+    }
+    assert_eq!(
+        messages("bail!(\n  \"one \\\n   two\");\n#[error(transparent)]\nUsage(format!(\"a\"))"),
+        ["one two", "a"]
+    );
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
