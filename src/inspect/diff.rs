@@ -28,6 +28,9 @@ pub struct Change {
     pub before: Option<u64>,
     /// The length of the file after; nothing if it is not there.
     pub after: Option<u64>,
+    /// Whether attributes or security descriptor are all that differs. Times are not compared: every build of Windows
+    /// writes all of them anew.
+    pub metadata_only: bool,
 }
 
 /// The sizes of a component in two images.
@@ -45,10 +48,18 @@ pub struct ComponentChange {
 #[derive(Debug, PartialEq, Eq)]
 struct View<'a> {
     is_directory: bool,
-    attributes: Option<u32>,
+    metadata: Metadata<'a>,
     link: Option<&'a str>,
     /// Lengths and checksums of the data and the streams, of every layer that takes part.
     data: Vec<(u64, u32)>,
+}
+
+/// What there is to know about a file or directory beside its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Metadata<'a> {
+    attributes: Option<u32>,
+    /// The security descriptor in base64.
+    security: Option<&'a str>,
 }
 
 impl Diff {
@@ -104,7 +115,13 @@ fn change(before: &SizeModel<'_>, after: &SizeModel<'_>, path: &str) -> Option<C
     let length = |view: &Option<(EntryId, View<'_>)>| {
         view.as_ref().map(|(_, view)| view.data.iter().map(|(length, _)| length).sum())
     };
-    Some(Change { path, component, before: length(&old), after: length(&new) })
+    let metadata_only = match (&old, &new) {
+        (Some((_, old)), Some((_, new))) => {
+            (old.is_directory, old.link, &old.data) == (new.is_directory, new.link, &new.data)
+        }
+        _ => false,
+    };
+    Some(Change { path, component, before: length(&old), after: length(&new), metadata_only })
 }
 
 /// What containers see under a name, and the entry that says it last.
@@ -113,17 +130,22 @@ fn view<'m>(model: &'m SizeModel<'_>, path: &str) -> Option<(EntryId, View<'m>)>
     let top = visible(model, ids).next_back()?;
     let entry = model.stack().entry(top);
     let is_directory = entry.kind == EntryKind::Directory;
-    let mut view = View { is_directory, attributes: None, link: None, data: Vec::new() };
+    let mut view = View { is_directory, metadata: Metadata::default(), link: None, data: Vec::new() };
     if matches!(entry.kind, EntryKind::Symlink | EntryKind::Junction) {
         view.link = entry.link.as_deref();
     }
-    for id in visible(model, ids).filter(|_| !is_directory) {
-        // A hard link has the data and the attributes of its file.
+    for id in visible(model, ids) {
+        // A hard link has the data and the metadata of its file.
         let holder = model.stack().links().group_of(id).map_or(id, |group| group.holder);
         let layer = &model.stack().layers()[holder.layer as usize];
-        view.attributes = model.stack().entry(holder).attributes;
+        let entry = model.stack().entry(holder);
+        let security = entry.security.and_then(|number| layer.security.get(number as usize));
+        view.metadata = Metadata { attributes: entry.attributes, security: security.map(|text| &**text) };
+        if is_directory {
+            continue;
+        }
         let streams = &layer.entries[layer.streams_of(holder.entry as usize)];
-        for entry in std::iter::once(model.stack().entry(holder)).chain(streams) {
+        for entry in std::iter::once(entry).chain(streams) {
             view.data.push((entry.size, entry.checksum));
         }
     }
@@ -186,6 +208,23 @@ mod tests {
         ];
         assert_eq!(changes(&before, &after), expected.map(|(path, old, new)| (path.to_owned(), old, new)));
         assert!(changes(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn attributes_and_security_descriptors_are_compared_apart() {
+        let protected = |entry: Entry, number| Entry { security: Some(number), ..entry };
+        let hidden = |entry: Entry| Entry { attributes: Some(2), ..entry };
+        let image = |entries: [Entry; 3], descriptor: &str| {
+            let mut index = index_with(entries.to_vec(), 10_000);
+            index.security = vec!["AQAA".into(), descriptor.into()];
+            LayerStack::new(vec![Arc::new(index)])
+        };
+        let directory = |number| protected(Entry { kind: EntryKind::Directory, ..file("Files/d", 0) }, number);
+        let before = image([directory(1), protected(file("Files/a", 1), 0), hidden(file("Files/b", 2))], "AQAB");
+        let moved = image([directory(0), protected(file("Files/a", 1), 1), file("Files/b", 3)], "AQAA");
+        let diff = Diff::new(&SizeModel::new(&before), &SizeModel::new(&moved));
+        let seen: Vec<_> = diff.changes.iter().map(|change| (change.path.as_str(), change.metadata_only)).collect();
+        assert_eq!(seen, [("b", false), ("d", true)], "the numbers of descriptors mean nothing");
     }
 
     #[test]

@@ -25,8 +25,10 @@ pub struct DiffReport {
     added: Vec<NameRow>,
     /// Names that only the first image has.
     removed: Vec<NameRow>,
-    /// Names of other content, kind, target or attributes. Contents are compared by length and checksum.
+    /// Names of other content, kind or target. Contents are compared by length and checksum.
     changed: Vec<NameRow>,
+    /// Names of which nothing but the attributes or the security descriptor differs.
+    metadata: Vec<NameRow>,
     #[serde(skip)]
     top: usize,
 }
@@ -74,6 +76,7 @@ impl DiffReport {
             added: Vec::new(),
             removed: Vec::new(),
             changed: Vec::new(),
+            metadata: Vec::new(),
             top: if top == 0 { usize::MAX } else { top },
         };
         let components = diff.components.into_iter().filter(|component| component.before != component.after);
@@ -84,6 +87,7 @@ impl DiffReport {
             let list = match (change.before, change.after) {
                 (None, _) => &mut report.added,
                 (_, None) => &mut report.removed,
+                _ if change.metadata_only => &mut report.metadata,
                 _ => &mut report.changed,
             };
             let (path, component) = (change.path, change.component);
@@ -96,11 +100,12 @@ impl DiffReport {
         let mut page = Page::new(format!("{} → {}", self.before.reference, self.after.reference));
         let names = |count: usize| if count == 1 { "name" } else { "names" };
         page.line(format!(
-            "{} {} added, {} removed, {} changed, as containers see it",
+            "{} {} added, {} removed, {} changed, {} with other attributes or security, as containers see it",
             self.added.len(),
             names(self.added.len()),
             self.removed.len(),
-            self.changed.len()
+            self.changed.len(),
+            self.metadata.len()
         ));
         let mut table =
             Table::new(&["component", "unpacked", "after", "compressed", "after", "change"], &[1, 2, 3, 4, 5]);
@@ -113,7 +118,12 @@ impl DiffReport {
             table.row([name, unpacked, unpacked_after, compressed, compressed_after, change]);
         }
         page.table(table);
-        for (heading, rows) in [("Added", &self.added), ("Removed", &self.removed), ("Changed", &self.changed)] {
+        for (heading, rows, line) in [
+            ("Added", &self.added, line as fn(&NameRow) -> String),
+            ("Removed", &self.removed, line),
+            ("Changed", &self.changed, line),
+            ("Other attributes or security", &self.metadata, |row| row.path.clone()),
+        ] {
             if rows.is_empty() {
                 continue;
             }
