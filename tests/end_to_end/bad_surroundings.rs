@@ -181,5 +181,5 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     let outcome = command.stdout(full).output().expect("winslim ends");
     let stderr = String::from_utf8_lossy(&outcome.stderr);
     assert_eq!(outcome.status.code(), Some(1));
-    assert_eq!(stderr, "error: cannot write to `standard output`: no space left on device\n");
+    assert!(stderr.starts_with("error: cannot write to `standard output`: no space left on device\n"), "{stderr}");
 }
