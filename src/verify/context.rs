@@ -3,6 +3,8 @@
 use crate::layer::path::NameMap;
 use crate::layer::{Entry, EntryId, EntryKind, FoldedPath, NameId, Names, Tree};
 
+use crate::windows::names::is_device;
+
 use super::Subject;
 use super::plain::is_plain;
 
@@ -26,7 +28,7 @@ pub(super) struct Layer<'a> {
     pub(super) duplicates: Vec<(u32, u32)>,
     /// Whiteouts by the name that they delete.
     whiteouts: NameMap<NameId, u32>,
-    /// Entries whose names are not plain.
+    /// Entries whose names are not plain, or that of a device.
     odd: Vec<u32>,
 }
 
@@ -158,10 +160,10 @@ impl<'a> Layer<'a> {
         };
         for (at, entry) in entries.iter().enumerate() {
             let at = at as u32;
-            if !is_plain(entry.path.as_str()) {
+            let name = layer.name(at);
+            if !is_plain(entry.path.as_str()) || is_device(names.last_component(name)) {
                 layer.odd.push(at);
             }
-            let name = layer.name(at);
             match entry.kind {
                 EntryKind::OpaqueWhiteout => {}
                 EntryKind::Whiteout if entry.whiteout_target().is_some() => {

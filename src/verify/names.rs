@@ -1,8 +1,10 @@
 //! Rules about the names of entries.
 //!
-//! A new rule must find nothing in what `plain` calls a plain name.
+//! They look at odd names only: a new rule must find nothing in what `plain` calls a plain name.
 
 use crate::layer::EntryKind;
+
+use crate::windows::names::is_device;
 
 use super::context::Context;
 use super::finding::{Finding, Findings};
@@ -137,7 +139,7 @@ pub(super) const DEVICES: Rule = Rule {
 };
 
 fn devices(context: &Context, found: &mut Findings) {
-    for (layer, _, entry) in context.entries() {
+    for (layer, entry) in context.odd_names() {
         let name = entry.stream_owner().unwrap_or(entry.path.as_str()).trim_end_matches(['/', '\\']);
         // A directory of such a name is an entry of its own, so the last component is enough.
         if is_device(name.rsplit(['/', '\\']).next().unwrap_or(name)) {
@@ -145,17 +147,6 @@ fn devices(context: &Context, found: &mut Findings) {
             found.push(Finding::warning(message).at(layer.number, entry));
         }
     }
-}
-
-/// Whether Windows takes a name for a device, whatever stands behind its first dot.
-fn is_device(name: &str) -> bool {
-    let name = name.split('.').next().unwrap_or(name).trim_end_matches(' ');
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].iter().any(|device| device.eq_ignore_ascii_case(name)) {
-        return true;
-    }
-    let Some((port, number)) = name.split_at_checked(3) else { return false };
-    (port.eq_ignore_ascii_case("COM") || port.eq_ignore_ascii_case("LPT"))
-        && matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
 }
 
 pub(super) const LENGTHS: Rule = Rule {

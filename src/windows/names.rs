@@ -2,7 +2,22 @@
 
 /// Names of devices, which no file can have, with or without an extension
 /// (Microsoft, "Naming Files, Paths, and Namespaces").
-const DEVICES: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
+const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+
+/// Whether Windows takes a name, without separators, for a device, whatever stands behind its first dot.
+pub fn is_device(component: &str) -> bool {
+    // Almost no name begins like one.
+    if !component.as_bytes().first().is_some_and(|first| b"CPANL".contains(&first.to_ascii_uppercase())) {
+        return false;
+    }
+    let stem = component.split('.').next().unwrap_or(component).trim_end_matches(' ');
+    if DEVICES.iter().any(|device| device.eq_ignore_ascii_case(stem)) {
+        return true;
+    }
+    let Some((port, number)) = stem.split_at_checked(3) else { return false };
+    (port.eq_ignore_ascii_case("COM") || port.eq_ignore_ascii_case("LPT"))
+        && matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
+}
 
 /// Whether a name, without separators, can be that of a file. The error is the end of a sentence about the name.
 pub fn check_component(component: &str) -> Result<(), String> {
@@ -19,12 +34,7 @@ pub fn check_component(component: &str) -> Result<(), String> {
     if component.encode_utf16().count() > 255 {
         return Err("has a component of more than 255 characters, which NTFS does not take".to_owned());
     }
-    let stem = component.split('.').next().unwrap_or(component).trim_end();
-    let numbered = |device: &str| {
-        let number = stem.get(..3).filter(|start| start.eq_ignore_ascii_case(device)).and_then(|_| stem.get(3..));
-        number.is_some_and(|number| number.len() == 1 && number.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    if DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device)) || numbered("COM") || numbered("LPT") {
+    if is_device(component) {
         return Err(format!("has the component `{component}`, which is a device on Windows"));
     }
     Ok(())

@@ -10,8 +10,6 @@ mod faults;
 mod generator;
 mod http;
 mod mirrors;
-#[path = "../support/proxy.rs"]
-mod proxy;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,7 +32,7 @@ use winslim::transport::{Delivered, RegistryOptions, RegistryReference};
 
 use child::own_docker_config;
 use http::{Response, Server};
-use proxy::Proxy;
+use support::proxy::Proxy;
 use support::registry::{DockerRegistry, PASSWORD, USER};
 
 fn client() -> Registry {
