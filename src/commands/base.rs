@@ -1,10 +1,11 @@
 //! The image that a command looks at: found, brought here as far as needed, and indexed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
@@ -42,6 +43,8 @@ pub(super) struct BaseImage<'a> {
     cache: Option<&'a Cache<'a>>,
     /// The blobs that are here already, by layer.
     blobs: Vec<OnceCell<LocalBlob>>,
+    /// The layers whose blobs this run has read as a whole, so that their digests are known.
+    read: Mutex<BTreeSet<usize>>,
 }
 
 /// Finds the image and makes sure that every layer has an index; only layers without one are brought here.
@@ -77,6 +80,7 @@ impl<'a> FoundImage<'a> {
             surroundings: self.surroundings,
             cache,
             blobs,
+            read: Mutex::default(),
         };
         let permits = Semaphore::new(AT_ONCE);
         let layers = (0..base.image.manifest.layers.len()).map(|layer| base.index(layer, &permits));
@@ -87,12 +91,17 @@ impl<'a> FoundImage<'a> {
 
 impl BaseImage<'_> {
     /// Where a layer's blob is on this machine; it is brought here if it is not yet.
-    pub(super) async fn blob(&self, layer: usize) -> Result<&LocalBlob> {
+    pub(super) async fn blob(&self, layer: usize) -> Result<LocalBlob> {
         let descriptor = &self.image.manifest.layers[layer];
-        self.blobs[layer]
+        let blob = self.blobs[layer]
             .get_or_try_init(|| self.source.fetch(descriptor, &self.surroundings.store, self.progress()))
             .await
-            .with_context(|| format!("cannot get layer {layer} of `{}`", self.image.reference))
+            .with_context(|| format!("cannot get layer {layer} of `{}`", self.image.reference))?;
+        Ok(LocalBlob { verified: blob.verified || self.read().contains(&layer), ..blob.clone() })
+    }
+
+    fn read(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who watches the work on this image.
@@ -122,6 +131,7 @@ impl BaseImage<'_> {
                 let index = tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, &*progress))
                     .await?
                     .with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
+                self.read().insert(layer);
                 store.write_index(VERSION, &descriptor.digest, &index.encode())?;
                 index
             }

@@ -28,7 +28,7 @@ use crate::profile::RuleSet;
 use crate::report;
 use crate::report::inspect::show;
 use crate::rewrite::additions::DEFAULT_TIME;
-use crate::transport::{Delivered, Reference, Target};
+use crate::transport::{Delivered, LocalBlob, Reference, Target};
 
 /// How many base images are slimmed at once.
 const AT_ONCE: usize = 3;
@@ -222,8 +222,8 @@ async fn push_layer(
         (Place::Cache(cache), _) => Some(cache.name()),
         _ => None,
     };
-    let path = match &layer.place {
-        Place::Store(path) => path.clone(),
+    let blob = match &layer.place {
+        Place::Store(blob) => blob.clone(),
         place => {
             if let Some(delivered) = target.take_blob(digest, size, mount_from).await? {
                 return Ok(delivered);
@@ -231,13 +231,14 @@ async fn push_layer(
             match place {
                 Place::Cache(cache) => {
                     let blob = record::descriptor(&layer.index);
-                    cache.fetch(&blob, &surroundings.store, base.progress()).await?
+                    let path = cache.fetch(&blob, &surroundings.store, base.progress()).await?;
+                    LocalBlob { path, verified: true }
                 }
-                _ => base.blob(number).await?.path.clone(),
+                _ => base.blob(number).await?,
             }
         }
     };
-    Ok(target.put_blob(digest, size, &path, None, base.progress()).await?)
+    Ok(target.put_blob(digest, size, &blob, None, base.progress()).await?)
 }
 
 /// Makes the ledgers of all builds, in the order of the bases, and attaches each to its image.

@@ -15,7 +15,7 @@ use crate::image::{Compression, Descriptor, Digest, Document, Manifest};
 use crate::layer::LayerIndex;
 use crate::plan::LayerLimit;
 use crate::rewrite::cache::{CacheEntry, LONGEST_PACKED, key, pack_layer, pack_limits};
-use crate::transport::{Artifacts, Reference, RegistryReference};
+use crate::transport::{Artifacts, LocalBlob, Reference, RegistryReference};
 
 /// The media type of a packed entry, and of the artifact that it is in.
 const ENTRY: &str = "application/vnd.winslim.cache.v1+zstd";
@@ -87,7 +87,7 @@ impl<'a> Cache<'a> {
             && let Some(path) = self.stored_blob(&index)
         {
             tracing::info!(%key, digest = %index.digest, "layer was rewritten before");
-            return Ok(Some(Found { index, place: Place::Store(path) }));
+            return Ok(Some(Found { index, place: Place::Store(LocalBlob { path, verified: false }) }));
         }
         let Some((remote, CacheEntry::Layer(index), manifest)) = self.remote_entry(key).await else {
             return Ok(None);
@@ -151,7 +151,7 @@ impl<'a> Cache<'a> {
             };
             let blob = record::descriptor(&layer.index);
             let path = match &layer.place {
-                Place::Store(path) => Some(path),
+                Place::Store(blob) => Some(&blob.path),
                 _ => None,
             };
             self.save_entry(to, key, pack_layer(&layer.index), Some((blob, path, mount_from))).await?;

@@ -7,7 +7,7 @@ use super::Surroundings;
 use crate::cli::Copy;
 use crate::error::ExitStatus;
 use crate::image::edit::{NewIndexEntry, make_index};
-use crate::transport::{Reference, Source, Target};
+use crate::transport::{LocalBlob, Reference, Source, Target};
 
 /// How many layers are copied at once.
 const AT_ONCE: usize = 4;
@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
         async move {
             let blob = source.fetch(layer, &surroundings.store, progress).await;
             let blob = blob.with_context(|| format!("cannot get layer {number} of `{name}`"))?;
-            let put = target.put_blob(&layer.digest, layer.size, &blob.path, from, progress).await;
+            let put = target.put_blob(&layer.digest, layer.size, &blob, from, progress).await;
             put.with_context(|| format!("cannot push layer {number}"))?;
             anyhow::Ok(())
         }
@@ -38,8 +38,8 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
     stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let config = &image.config.document;
     let digest = surroundings.store.put(config.bytes())?;
-    let path = surroundings.store.blob_path(&digest);
-    target.put_blob(&digest, config.size(), &path, from, progress).await.context("cannot push the config")?;
+    let blob = LocalBlob { path: surroundings.store.blob_path(&digest), verified: true };
+    target.put_blob(&digest, config.size(), &blob, from, progress).await.context("cannot push the config")?;
     let manifest = &image.manifest.document;
     let root = match &image.index {
         None => manifest.clone(),

@@ -18,7 +18,7 @@ use crate::ledger::{
     Totals,
 };
 use crate::profile::RuleSet;
-use crate::transport::{Reference, Target};
+use crate::transport::{LocalBlob, Reference, Target};
 
 const TOOL: Tool = Tool { name: "winslim", version: env!("CARGO_PKG_VERSION") };
 
@@ -274,7 +274,7 @@ pub(super) async fn attach(
 
 async fn put_bytes(bytes: &[u8], base: &BaseImage<'_>, target: &Target, surroundings: &Surroundings) -> Result<Digest> {
     let digest = surroundings.store.put(bytes)?;
-    let path = surroundings.store.blob_path(&digest);
-    target.put_blob(&digest, bytes.len() as u64, &path, None, base.progress()).await?;
+    let blob = LocalBlob { path: surroundings.store.blob_path(&digest), verified: true };
+    target.put_blob(&digest, bytes.len() as u64, &blob, None, base.progress()).await?;
     Ok(digest)
 }

@@ -14,9 +14,10 @@ use crate::layer::{EntryId, LayerIndex};
 use crate::plan::{Action, Plan};
 use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
-use crate::rewrite::{LayerWriter, Settings, Spool, read_back, rewrite_layer, set_aside};
+use crate::rewrite::{LayerWriter, Settings, SourceBlob, Spool, read_back, rewrite_layer, set_aside};
 use crate::store::Temporary;
 use crate::temporary::TemporaryDirectory;
+use crate::transport::LocalBlob;
 
 /// Makes the layers that plans for one image want.
 pub(super) struct Rewriter<'a> {
@@ -110,7 +111,7 @@ impl<'a> Rewriter<'a> {
         tokio::task::block_in_place(|| {
             let advance = |bytes| task.advance(bytes);
             let (file, index) =
-                rewrite_layer(&blob.path, &base.stack, plan, layer, &mut self.spool, writer, advance)
+                rewrite_layer(source(&blob), &base.stack, plan, layer, &mut self.spool, writer, advance)
                     .with_context(|| format!("cannot rewrite layer {layer} ({})", base.stack.layers()[layer].digest))?;
             task.finish();
             if index.stored_size > base.stack.layers()[layer].stored_size {
@@ -139,7 +140,7 @@ impl<'a> Rewriter<'a> {
             let index = &base.stack.layers()[below];
             let task = self.start(below);
             tokio::task::block_in_place(|| {
-                set_aside(&blob.path, index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
+                set_aside(source(&blob), index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
             })
             .with_context(|| format!("cannot read layer {below} ({})", index.digest))?;
             task.finish();
@@ -151,6 +152,10 @@ impl<'a> Rewriter<'a> {
         let before = &self.base.stack.layers()[layer];
         self.base.progress().start(Stage::Rewrite, &before.digest.short(), before.stored_size)
     }
+}
+
+fn source(blob: &LocalBlob) -> SourceBlob<'_> {
+    SourceBlob { path: &blob.path, checked: blob.verified }
 }
 
 /// Stores a new layer; if that is asked for, it is read back first.
@@ -167,5 +172,10 @@ pub(super) fn publish(
         read_back(file.path(), &index)?;
     }
     let path = surroundings.store.publish(file, &index.digest)?;
-    Ok(ResultLayer { index: Arc::new(index), place: Place::Store(path), key, would_have_grown: false })
+    Ok(ResultLayer {
+        index: Arc::new(index),
+        place: Place::Store(LocalBlob { path, verified: true }),
+        key,
+        would_have_grown: false,
+    })
 }

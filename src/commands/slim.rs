@@ -1,6 +1,5 @@
 //! From a base image and rules to the layers of the result: the middle of a build.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -20,7 +19,7 @@ use crate::rewrite::additions::Additions;
 use crate::rewrite::cache::key;
 use crate::rewrite::output::{DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL};
 use crate::rewrite::{LayerWriter, Settings};
-use crate::transport::{Artifacts, Image};
+use crate::transport::{Artifacts, Image, LocalBlob};
 use crate::verify::{Finding, ImageFacts, REGISTRY_VERSION, Severity, Subject, verify};
 
 /// How new layers are encoded.
@@ -67,7 +66,7 @@ pub(super) enum Place {
     /// It was reused, and is where the image came from.
     Source,
     /// It is new, and this file of the store.
-    Store(PathBuf),
+    Store(LocalBlob),
     /// It is new, and in this cache.
     Cache(Arc<Artifacts>),
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::read::{Blocks, Piece, for_each_piece};
+use super::read::{Piece, Wanted, for_each_piece};
 use super::scan::{ScanError, Scanner};
 use super::{Entry, EntryKind, FoldedPath};
 use crate::error::reason;
@@ -76,14 +76,18 @@ impl LayerIndex {
         let mut hasher = Hasher::new();
         let mut software = Software::default();
         let mut stored_before = 0;
-        let blob = for_each_piece(blob, Blocks::Note, |piece: &Piece| -> Result<(), IndexError> {
-            hasher.update(piece.bytes());
-            scanner.feed(piece.bytes())?;
-            software.pass(piece.bytes(), scanner.entries(), &mut hive);
-            advance(piece.stored - stored_before);
-            stored_before = piece.stored;
-            Ok(())
-        })?;
+        let blob = for_each_piece(
+            blob,
+            Wanted { blocks: true, known_digest: None },
+            |piece: &Piece| -> Result<(), IndexError> {
+                hasher.update(piece.bytes());
+                scanner.feed(piece.bytes())?;
+                software.pass(piece.bytes(), scanner.entries(), &mut hive);
+                advance(piece.stored - stored_before);
+                stored_before = piece.stored;
+                Ok(())
+            },
+        )?;
         let scan = scanner.finish()?;
         Ok(LayerIndex {
             digest: blob.digest,

@@ -11,7 +11,7 @@ use crate::gzip::BlockMap;
 use crate::gzip::blocks::Recorder;
 use crate::gzip::inflate::BlockReader;
 use crate::image::Digest;
-use crate::image::digest::Hashing;
+use crate::image::digest::Hasher;
 use crate::image::media_type::Compression;
 
 /// How many uncompressed bytes go through the pipeline at once.
@@ -20,13 +20,13 @@ pub const PIECE: usize = 256 << 10;
 /// How many pieces may wait between two threads.
 const WAITING: usize = 8;
 
-/// Whether a reader notes where the deflate blocks of a gzip blob are, which takes a little longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blocks {
-    /// It does.
-    Note,
-    /// It does not.
-    Ignore,
+/// What a reader finds out on the way. Each takes a little longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Whether it notes where the deflate blocks of a gzip blob are.
+    pub blocks: bool,
+    /// The digest of the blob if that is known; otherwise the reader finds it out.
+    pub known_digest: Option<Digest>,
 }
 
 /// A piece of a layer.
@@ -64,14 +64,14 @@ pub struct BlobEnd {
 /// A failure of `consume` ends the reading.
 pub fn for_each_piece<E: From<io::Error>>(
     blob: impl Read + Send,
-    blocks: Blocks,
+    wanted: Wanted,
     mut consume: impl FnMut(&Piece) -> Result<(), E>,
 ) -> Result<BlobEnd, E> {
     thread::scope(|scope| {
         let (send, receive) = mpsc::sync_channel::<Piece>(WAITING);
         let (give_back, used) = mpsc::channel::<Vec<u8>>();
         let reader = scope.spawn(move || -> io::Result<BlobEnd> {
-            let mut blob = Decoder::open(blob, blocks)?;
+            let mut blob = Decoder::open(blob, wanted)?;
             let mut places = Recorder::default();
             let mut raw = 0;
             loop {
@@ -118,10 +118,32 @@ enum Decoder<R: Read> {
     Zstd(zstd::stream::read::Decoder<'static, Input<R>>),
 }
 
-/// A blob that is hashed and counted as it is read.
+/// A blob that is counted, and hashed unless its digest is known, as it is read.
 struct Input<R> {
-    buffer: BufReader<Hashing<R>>,
+    buffer: BufReader<Blob<R>>,
     position: u64,
+}
+
+struct Blob<R> {
+    inner: R,
+    length: u64,
+    digest: KnownOrHashed,
+}
+
+enum KnownOrHashed {
+    Known(Digest),
+    Hashed(Hasher),
+}
+
+impl<R: Read> Read for Blob<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.length += read as u64;
+        if let KnownOrHashed::Hashed(hasher) = &mut self.digest {
+            hasher.update(&bytes[..read]);
+        }
+        Ok(read)
+    }
 }
 
 impl<R: Read> Read for Input<R> {
@@ -145,12 +167,14 @@ impl<R: Read> BufRead for Input<R> {
 
 impl<R: Read> Decoder<R> {
     /// Tells the compression by the first bytes, as Windows hosts do.
-    fn open(blob: R, blocks: Blocks) -> io::Result<Decoder<R>> {
-        let mut input = Input { buffer: BufReader::with_capacity(256 << 10, Hashing::new(blob)), position: 0 };
-        Ok(match (sniff(input.fill_buf()?), blocks) {
+    fn open(blob: R, wanted: Wanted) -> io::Result<Decoder<R>> {
+        let digest = wanted.known_digest.map_or_else(|| KnownOrHashed::Hashed(Hasher::new()), KnownOrHashed::Known);
+        let blob = Blob { inner: blob, length: 0, digest };
+        let mut input = Input { buffer: BufReader::with_capacity(256 << 10, blob), position: 0 };
+        Ok(match (sniff(input.fill_buf()?), wanted.blocks) {
             (Compression::None, _) => Decoder::Plain(input),
-            (Compression::Gzip, Blocks::Note) => Decoder::GzipBlocks(Box::new(BlockReader::new(input))),
-            (Compression::Gzip, Blocks::Ignore) => Decoder::Gzip(Box::new(MultiGzDecoder::new(input))),
+            (Compression::Gzip, true) => Decoder::GzipBlocks(Box::new(BlockReader::new(input))),
+            (Compression::Gzip, false) => Decoder::Gzip(Box::new(MultiGzDecoder::new(input))),
             (Compression::Zstd, _) => Decoder::Zstd(zstd::stream::read::Decoder::with_buffer(input)?),
         })
     }
@@ -188,10 +212,13 @@ impl<R: Read> Decoder<R> {
         if !input.fill_buf()?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "something follows the end of the compressed data"));
         }
-        let (_, hasher) = input.buffer.into_inner().into_parts();
-        let stored_size = hasher.length();
+        let Blob { length: stored_size, digest, .. } = input.buffer.into_inner();
+        let digest = match digest {
+            KnownOrHashed::Known(digest) => digest,
+            KnownOrHashed::Hashed(hasher) => hasher.finish(),
+        };
         let blocks = blocks.unwrap_or_else(|| places.finish(raw, stored_size));
-        Ok(BlobEnd { stored_size, digest: hasher.finish(), compression, blocks })
+        Ok(BlobEnd { stored_size, digest, compression, blocks })
     }
 }
 

@@ -21,7 +21,7 @@ use crate::image::Digest;
 use crate::image::digest::Hasher;
 use crate::image::media_type::Compression;
 use crate::layer::header::HeaderError;
-use crate::layer::read::{Blocks, for_each_piece};
+use crate::layer::read::{Wanted, for_each_piece};
 use crate::layer::{EntryId, LayerIndex, LayerPath, LayerStack};
 use crate::plan::Plan;
 
@@ -72,12 +72,28 @@ pub enum RewriteError {
     NotSetAside(LayerPath),
 }
 
+/// The blob of a layer that is read again.
+#[derive(Debug, Clone, Copy)]
+pub struct SourceBlob<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// Whether this run has found out already that it has the digest of its index. Then only the checksums of gzip, of which
+    /// plain layers have none, are looked at again.
+    pub checked: bool,
+}
+
+impl SourceBlob<'_> {
+    fn wanted(self, index: &LayerIndex) -> Wanted {
+        Wanted { blocks: false, known_digest: self.checked.then_some(index.digest) }
+    }
+}
+
 /// Rewrites the layer with this number as the plan says, from its blob into the writer.
 ///
 /// `spool` takes up the data that other entries take over, and holds what lower layers have set aside before: layers are
 /// rewritten from the base upward. `advance` is told how many bytes of the blob were read since the last call.
 pub fn rewrite_layer(
-    blob: &Path,
+    blob: SourceBlob<'_>,
     stack: &LayerStack,
     plan: &Plan,
     layer: usize,
@@ -86,12 +102,12 @@ pub fn rewrite_layer(
     mut advance: impl FnMut(u64),
 ) -> Result<(Temporary, LayerIndex), RewriteError> {
     let index = &stack.layers()[layer];
-    let file = File::open(blob).context_path("open", blob)?;
+    let file = File::open(blob.path).context_path("open", blob.path)?;
     let copies = writer.copies_blocks() && index.compression == Compression::Gzip;
-    let source = copies.then(|| Source::open(blob)).transpose()?.map(Arc::new);
+    let source = copies.then(|| Source::open(blob.path)).transpose()?.map(Arc::new);
     let mut editor = edit::Editor::new(stack, plan, layer, source);
     let mut stored_before = 0;
-    let end = for_each_piece(file, Blocks::Ignore, |piece| -> Result<(), RewriteError> {
+    let end = for_each_piece(file, blob.wanted(index), |piece| -> Result<(), RewriteError> {
         editor.feed(piece.bytes(), spool, &mut writer)?;
         advance(piece.stored - stored_before);
         stored_before = piece.stored;
@@ -105,17 +121,17 @@ pub fn rewrite_layer(
 ///
 /// Their alternate data streams come along. `advance` is told how many bytes of the blob were read since the last call.
 pub fn set_aside(
-    blob: &Path,
+    blob: SourceBlob<'_>,
     index: &LayerIndex,
     layer: usize,
     entries: &[u32],
     spool: &mut Spool,
     mut advance: impl FnMut(u64),
 ) -> Result<(), RewriteError> {
-    let file = File::open(blob).context_path("open", blob)?;
+    let file = File::open(blob.path).context_path("open", blob.path)?;
     let wanted = edit::with_streams(index, entries);
     let (mut number, mut position, mut stored_before) = (0, 0, 0);
-    let end = for_each_piece(file, Blocks::Ignore, |piece| -> Result<(), RewriteError> {
+    let end = for_each_piece(file, blob.wanted(index), |piece| -> Result<(), RewriteError> {
         let mut bytes = piece.bytes();
         while let (false, Some(entry)) = (bytes.is_empty(), index.entries.get(number)) {
             if position == entry.start && wanted[number] {
@@ -147,7 +163,7 @@ fn unchanged(index: &LayerIndex, actual: Digest) -> Result<(), RewriteError> {
 pub fn read_back(blob: &Path, written: &LayerIndex) -> Result<(), RewriteError> {
     let file = File::open(blob).context_path("open", blob)?;
     let mut hasher = Hasher::new();
-    let end = for_each_piece(file, Blocks::Ignore, |piece| -> Result<(), RewriteError> {
+    let end = for_each_piece(file, Wanted::default(), |piece| -> Result<(), RewriteError> {
         hasher.update(piece.bytes());
         Ok(())
     })?;

@@ -120,11 +120,12 @@ impl Source {
         progress: &dyn Progress,
     ) -> Result<LocalBlob, TransportError> {
         let task = progress.start(Stage::Pull, &descriptor.digest.short(), descriptor.size);
+        let was_there = store.blob(&descriptor.digest).is_some();
         let fetched = match &self.place {
             Place::Registry(registry, name) => registry
                 .pull_blob(name, descriptor, store, &*task)
                 .await
-                .map(|path| LocalBlob { path, verified: true })
+                .map(|path| LocalBlob { path, verified: !was_there })
                 .map_err(TransportError::from),
             Place::Layout(layout) => layout.fetch(descriptor, store, &*task).await,
             Place::DockerArchive(archive) => archive.fetch(descriptor, store, &*task).await,

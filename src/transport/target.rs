@@ -1,11 +1,9 @@
 //! The end that images go to.
 
-use std::path::Path;
-
 use super::archive::oci::OciArchiveTarget;
 use super::layout::target::LayoutTarget;
 use super::registry::{Registry, RegistryOptions};
-use super::{Reference, RegistryReference, TransportError};
+use super::{LocalBlob, Reference, RegistryReference, TransportError};
 use crate::image::{Digest, Document};
 use crate::progress::{Progress, Stage};
 
@@ -63,7 +61,7 @@ impl Target {
         &self,
         digest: &Digest,
         size: u64,
-        path: &Path,
+        blob: &LocalBlob,
         mount_from: Option<&RegistryReference>,
         progress: &dyn Progress,
     ) -> Result<Delivered, TransportError> {
@@ -71,18 +69,18 @@ impl Target {
         match &self.place {
             Place::Registry(registry, name) => {
                 let task = start();
-                let delivered = registry.push_blob(name, digest, size, path, mount_from, &*task).await;
+                let delivered = registry.push_blob(name, digest, size, &blob.path, mount_from, &*task).await;
                 task.finish();
                 Ok(delivered?)
             }
             Place::Layout(layout) => {
                 let task = start();
-                let delivered = layout.put_blob(digest, size, path, &*task).await;
+                let delivered = layout.put_blob(digest, size, blob, &*task).await;
                 task.finish();
                 delivered
             }
             // An archive shows its progress when it is written, at the end.
-            Place::OciArchive(archive) => Ok(archive.put_blob(digest, size, path)),
+            Place::OciArchive(archive) => Ok(archive.put_blob(digest, size, &blob.path)),
         }
     }
 

@@ -125,12 +125,12 @@ impl TarFile {
         task: &dyn Task,
     ) -> Result<LocalBlob, TransportError> {
         if let Some(path) = store.blob(digest) {
-            return Ok(LocalBlob { path, verified: true });
+            return Ok(LocalBlob { path, verified: false });
         }
         let mut partial = loop {
             match store.try_fill(digest, member.size)? {
                 Filling::Begun(partial) => break partial,
-                Filling::Complete => return Ok(LocalBlob { path: store.blob_path(digest), verified: true }),
+                Filling::Complete => return Ok(LocalBlob { path: store.blob_path(digest), verified: false }),
                 Filling::Elsewhere => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         };

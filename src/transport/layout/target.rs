@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -14,9 +14,9 @@ use crate::error::{IoContext, PathError};
 use crate::image::document::MAX_DOCUMENT_SIZE;
 use crate::image::{Digest, Document};
 use crate::progress::Task;
-use crate::transport::local::{copy_blob, publish, read_small, temporary_in, write_atomically};
+use crate::transport::local::{copy_blob, copy_checked_blob, publish, read_small, temporary_in, write_atomically};
 use crate::transport::reference::LocalReference;
-use crate::transport::{Delivered, TransportError};
+use crate::transport::{Delivered, LocalBlob, TransportError};
 
 /// A layout that images are put into.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl LayoutTarget {
         &self,
         digest: &Digest,
         size: u64,
-        path: &Path,
+        blob: &LocalBlob,
         task: &dyn Task,
     ) -> Result<Delivered, TransportError> {
         if self.has_blob(digest, size) {
@@ -78,7 +78,11 @@ impl LayoutTarget {
         let target = self.directory.join(blob_name(digest));
         let mut file = temporary_in(&self.directory)?;
         let place = file.path().to_owned();
-        copy_blob(path, digest, &mut file, &place, task).await?;
+        if blob.verified {
+            copy_checked_blob(&blob.path, &place, task).await?;
+        } else {
+            copy_blob(&blob.path, digest, &mut file, &place, task).await?;
+        }
         publish(file, &target)?;
         Ok(Delivered::Written)
     }
