@@ -34,6 +34,6 @@ fuzz_target!(|body: &[u8]| {
     let stack = LayerStack::new(vec![Arc::new(index)]);
     let platform = Platform::default();
     let image = ImageFacts { platform, diff_ids: Vec::new(), layers: Vec::new(), history: None, index_platform: None };
-    verify(&Subject { layers: &stack.indexes(), image });
+    verify(&Subject { stack: &stack, image });
     SizeModel::new(&stack).dead();
 });

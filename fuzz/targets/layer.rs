@@ -44,7 +44,7 @@ fuzz_target!(|layers: (&[u8], &[u8])| {
     let stack = LayerStack::new(indexes);
     let platform = Platform::default();
     let image = ImageFacts { platform, diff_ids: Vec::new(), layers: Vec::new(), history: None, index_platform: None };
-    verify(&Subject { layers: &stack.indexes(), image });
+    verify(&Subject { stack: &stack, image });
     let model = SizeModel::new(&stack);
     model.list(|_| true);
     model.dead();

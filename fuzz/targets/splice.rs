@@ -58,7 +58,10 @@ fn crc() -> flate2::Crc {
     flate2::Crc::new()
 }
 
-fuzz_target!(|input: (u8, Vec<u8>, Vec<(u16, u8)>, Vec<u8>)| {
+/// How often the text comes, the shape of the stream, the cuts, and the text.
+type Input = (u8, Vec<u8>, Vec<(u16, u8)>, Vec<u8>);
+
+fuzz_target!(|input: Input| {
     let (times, shape, cuts, text) = input;
     // Longer than the text alone, so that blocks are large enough to be copied.
     let mut data = Vec::new();
