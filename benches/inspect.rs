@@ -31,7 +31,7 @@ fn main() -> io::Result<()> {
         Some(layout) => PathBuf::from(layout),
         None => {
             let layout = scratch.path().join("image");
-            let image = Image::sample(&Scale { components: 15_000, mean: 9_000, streams: true });
+            let image = Image::sample(&Scale { components: 12_500, mean: 135_000, streams: true });
             let written = write_layout(&image, &Format::default(), &layout)?;
             let entries: usize = image.layers.iter().map(|layer| layer.items.len()).sum();
             let unpacked: u64 = written.layers.iter().map(|layer| layer.unpacked).sum();

@@ -175,6 +175,12 @@ fn start_log(level: Level, verbose: u8, json: bool) {
 /// Writes a report to where it was asked for.
 fn deliver(output: &Output, printer: &Printer, report: &impl Report) -> Result<()> {
     let text = match output.format {
+        Format::Text if output.output.is_none() => {
+            for part in report.text_parts() {
+                printer.result(&part)?;
+            }
+            return Ok(());
+        }
         Format::Text => report.to_text(),
         Format::Markdown => report.to_markdown(),
         Format::Json => report.to_json(),

@@ -23,22 +23,22 @@ pub struct Listed<'a> {
 }
 
 impl SizeModel<'_> {
-    /// The entries whose folded path, or that of a directory above, `wanted` accepts; a directory comes right before what is in it, lower layers before upper ones.
+    /// The entries whose folded path, or that of a directory above, `wanted` accepts; a directory comes right before
+    /// what is in it, lower layers before upper ones. `places` come from [`crate::layer::order::places`].
     ///
     /// A stream comes behind its file and is asked for by that one's name; a whiteout is asked for by what it deletes.
-    pub fn list(&self, mut wanted: impl FnMut(&str) -> bool) -> Vec<Listed<'_>> {
+    pub fn list(&self, places: &[u32], mut wanted: impl FnMut(&str) -> bool) -> Vec<EntryId> {
         let names = self.stack().names();
         let mut is_wanted: Vec<bool> = Vec::with_capacity(names.count());
         for name in names.all() {
             let directory_is = names.parent(name).is_some_and(|directory| is_wanted[directory.place()]);
             is_wanted.push(directory_is || wanted(names.text(name)));
         }
-        let places = names.places_in_listing();
         let named = self.entries().map(|(id, _, size)| (names.of(EntryId { entry: size.owner, ..id }), id));
         let wanted = named.filter(|(name, _)| is_wanted[name.place()]);
         let mut all: Vec<(u32, EntryId)> = wanted.map(|(name, id)| (places[name.place()], id)).collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, id)| self.listed(id)).collect()
+        all.sort_by_key(|(place, _)| *place);
+        all.into_iter().map(|(_, id)| id).collect()
     }
 
     /// An entry as a listing shows it. The number must come from the stack.

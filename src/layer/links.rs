@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EntryKind, FoldedPath, LayerIndex, Names};
+use super::{EntryKind, FoldedPath, LayerIndex, NameId, Names};
 
 /// One entry of an image: the number of its layer, from the base upward, and its number in that layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct LinkGroups {
     group_of: Vec<Vec<u32>>,
     /// For each layer: entry number of a link, and what its target resolves to, in order.
     targets: Vec<Vec<(u32, EntryId)>>,
+    /// For each layer: entry number of each hard link, and the name that it names as its target, if there is such a name.
+    named: Vec<Vec<(u32, Option<NameId>)>>,
 }
 
 const NONE: u32 = u32::MAX;
@@ -52,8 +54,10 @@ impl LinkGroups {
         let mut found = LinkGroups {
             group_of: layers.iter().map(|layer| vec![NONE; layer.entries.len()]).collect(),
             targets: vec![Vec::new(); layers.len()],
+            named: vec![Vec::new(); layers.len()],
             ..LinkGroups::default()
         };
+        let mut folded = String::new();
         for (layer, index) in layers.iter().enumerate() {
             for (number, entry) in index.entries.iter().enumerate() {
                 if entry.kind != EntryKind::HardLink {
@@ -61,8 +65,12 @@ impl LinkGroups {
                 }
                 let link = EntryId::new(layer, number);
                 let target = entry.link.as_deref().unwrap_or_default();
+                FoldedPath::fold_into(target, &mut folded);
+                let name = names.find(&folded);
+                found.named[layer].push((link.entry, name));
                 // A link that leads nowhere is in no group; `verify` tells of it.
-                if let Some(target) = resolve(layers, names, link, target)
+                if let Some(name) = name
+                    && let Some(target) = resolve_name(layers, names, link, target, name)
                     && found.join(layers, link, target)
                 {
                     found.targets[layer].push((link.entry, target));
@@ -103,6 +111,12 @@ impl LinkGroups {
         self.groups.get(group as usize)
     }
 
+    /// The hard links of a layer by their numbers, in order, and the names that they name as targets; nothing for a name that
+    /// the image does not have.
+    pub fn named_targets(&self, layer: usize) -> &[(u32, Option<NameId>)] {
+        self.named.get(layer).map_or(&[], Vec::as_slice)
+    }
+
     /// The entry that a hard link names: the holder, or another link to it.
     pub fn target(&self, link: EntryId) -> Option<EntryId> {
         let targets = self.targets.get(link.layer as usize)?;
@@ -116,8 +130,13 @@ impl LinkGroups {
 /// A target in the same layer whose spelling differs only in case is taken as the last resort: the host would not find
 /// it in an upper layer, which [`crate::verify`] says, but it is the file that is meant.
 pub fn resolve(layers: &[&LayerIndex], names: &Names, link: EntryId, target: &str) -> Option<EntryId> {
-    let folded = FoldedPath::new(target);
-    let candidates = names.get(folded.as_str());
+    let name = names.find(FoldedPath::new(target).as_str())?;
+    resolve_name(layers, names, link, target, name)
+}
+
+/// Like [`resolve`], with the name that the target folds to.
+fn resolve_name(layers: &[&LayerIndex], names: &Names, link: EntryId, target: &str, name: NameId) -> Option<EntryId> {
+    let candidates = names.entries(name);
     let earlier_here = || candidates.iter().rev().filter(|id| id.layer == link.layer && id.entry < link.entry);
     let spelled_same =
         |id: &&EntryId| layers[id.layer as usize].entries[id.entry as usize].path.as_str() == target || link.layer == 0;

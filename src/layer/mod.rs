@@ -8,6 +8,7 @@ pub mod header;
 pub mod index;
 pub mod links;
 pub mod names;
+pub mod order;
 pub mod path;
 pub mod pax;
 pub mod read;

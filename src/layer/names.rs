@@ -1,6 +1,5 @@
 //! Every name of an image once, with a number, so that what is known of names fits in plain lists.
 
-use std::cmp::Reverse;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -50,17 +49,43 @@ const NONE: u32 = u32::MAX;
 impl Names {
     /// Collects the names of the layers, from the base upward.
     pub fn collect(layers: &[&LayerIndex]) -> Names {
-        let most = layers.iter().map(|layer| layer.entries.len()).sum();
-        let mut names =
-            Names { spans: Vec::with_capacity(most), by_text: HashTable::with_capacity(most), ..Names::default() };
+        let entries = || layers.iter().flat_map(|layer| &layer.entries);
+        let most = entries().count();
+        let mut names = Names {
+            text: String::with_capacity(entries().map(|entry| entry.path.as_str().len()).sum()),
+            spans: Vec::with_capacity(most),
+            by_text: HashTable::with_capacity(most),
+            ..Names::default()
+        };
         let mut folded = String::new();
         let mut last = None;
         for index in layers {
             let mut of_layer = Vec::with_capacity(index.entries.len());
+            // Where the directory of the last entry ends, as spelled with its separator and folded.
+            let mut directory = ("", 0);
             for entry in &index.entries {
-                match entry.whiteout_target() {
-                    Some(target) => FoldedPath::fold_into(&target, &mut folded),
-                    None => FoldedPath::fold_into(entry.path.as_str(), &mut folded),
+                let path = entry.path.as_str();
+                match (path.strip_prefix(directory.0).filter(|_| directory.1 > 0), entry.whiteout_target()) {
+                    (_, Some(target)) => {
+                        FoldedPath::fold_into(&target, &mut folded);
+                        directory = ("", 0);
+                    }
+                    // Entries of one directory come together: it need not be folded again.
+                    (Some(rest), None) if is_simple(rest) => {
+                        folded.truncate(directory.1);
+                        folded.push_str(rest);
+                        folded[directory.1..].make_ascii_uppercase();
+                    }
+                    _ => {
+                        FoldedPath::fold_into(path, &mut folded);
+                        let (spelled_end, folded_end) = (path.rfind('/'), folded.rfind('/'));
+                        directory = match (spelled_end, folded_end) {
+                            (Some(spelled), Some(end)) if is_simple(&path[spelled + 1..]) => {
+                                (&path[..=spelled], end + 1)
+                            }
+                            _ => ("", 0),
+                        };
+                    }
                 }
                 let name = names.intern(&folded, last);
                 last = names.parent(name);
@@ -80,17 +105,16 @@ impl Names {
         }
         let start = self.text.len();
         self.text.push_str(folded);
+        if let Some(near) = near
+            && folded.rfind('/').is_some_and(|end| self.text(near) == &folded[..end])
+        {
+            return self.add(start, folded.len(), near.0, hash);
+        }
         // The directories that have no number yet, nearest first: they are the beginning of this text.
         let mut new = vec![(folded.len(), hash)];
         let mut parent = NONE;
         for (end, _) in folded.rmatch_indices('/') {
             let directory = &folded[..end];
-            if let Some(near) = near
-                && self.text(near) == directory
-            {
-                parent = near.0;
-                break;
-            }
             let hash = self.hasher.hash_one(directory);
             if let Some(&known) = self.by_text.find(hash, |&id| self.text(NameId(id)) == directory) {
                 parent = known;
@@ -99,13 +123,17 @@ impl Names {
             new.push((end, hash));
         }
         for (length, hash) in new.into_iter().rev() {
-            let id = self.spans.len() as u32;
-            self.spans.push(Span { start, length: length as u32, parent });
-            let (hasher, text, spans) = (&self.hasher, &self.text, &self.spans);
-            self.by_text.insert_unique(hash, id, |&id| hasher.hash_one(spans[id as usize].of(text)));
-            parent = id;
+            parent = self.add(start, length, parent, hash).0;
         }
         NameId(parent)
+    }
+
+    fn add(&mut self, start: usize, length: usize, parent: u32, hash: u64) -> NameId {
+        let id = self.spans.len() as u32;
+        self.spans.push(Span { start, length: length as u32, parent });
+        let (hasher, text, spans) = (&self.hasher, &self.text, &self.spans);
+        self.by_text.insert_unique(hash, id, |&id| hasher.hash_one(spans[id as usize].of(text)));
+        NameId(id)
     }
 
     /// Sorts the entries that have names by their names: those of one name in the order of layers and entries.
@@ -161,31 +189,6 @@ impl Names {
         self.parent(name).map_or(text, |directory| &text[self.spans[directory.place()].length as usize + 1..])
     }
 
-    /// The place of each name when all are listed: a directory right before what is in it.
-    pub fn places_in_listing(&self) -> Vec<u32> {
-        let mut within: Vec<Vec<NameId>> = vec![Vec::new(); self.count()];
-        let mut open: Vec<NameId> = Vec::new();
-        for name in self.all() {
-            match self.parent(name) {
-                Some(directory) => within[directory.place()].push(name),
-                None => open.push(name),
-            }
-        }
-        // What is still to come, the next name last.
-        let sort = |names: &mut [NameId]| names.sort_unstable_by_key(|&name| Reverse(self.last_component(name)));
-        sort(&mut open);
-        let mut places = vec![0; self.count()];
-        let mut place = 0;
-        while let Some(name) = open.pop() {
-            places[name.place()] = place;
-            place += 1;
-            let inside = &mut within[name.place()];
-            sort(inside);
-            open.append(inside);
-        }
-        places
-    }
-
     /// The directories above a name, nearest first.
     pub fn ancestors(&self, name: NameId) -> impl Iterator<Item = NameId> {
         std::iter::successors(self.parent(name), |&name| self.parent(name))
@@ -214,6 +217,12 @@ impl Names {
     pub fn get(&self, folded: &str) -> &[EntryId] {
         self.find(folded).map_or(&[], |name| self.entries(name))
     }
+}
+
+/// Whether a text is one component of a name, and folds to its upper case.
+fn is_simple(text: &str) -> bool {
+    let has_separator = text.bytes().fold(false, |has, byte| has | (byte == b'/') | (byte == b'\\'));
+    !text.is_empty() && text.is_ascii() && !has_separator
 }
 
 impl Span {
@@ -251,15 +260,16 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_has_a_directory_right_before_what_is_in_it() {
-        let index = index_of(&[(File, "a/z"), (File, "a-b"), (File, "a/c/d"), (File, "A"), (File, "a/b"), (File, "0")]);
+    fn a_directory_is_folded_again_when_it_changes() {
+        let spelled = [
+            "a/b", "a/c", "A/d", "a/", "a/é", "a/f\\g", "a/p", "./a/h", "a/i", "a//j", "a/k", "l", "m", "a/.wh.n",
+            "a/o",
+        ];
+        let index = index_of(&spelled.map(|name| (File, name)));
         let names = Names::collect(&[&index]);
-        let places = names.places_in_listing();
-        let mut all: Vec<NameId> = names.all().collect();
-        all.sort_by_key(|name| places[name.place()]);
-        let all: Vec<&str> = all.iter().map(|&name| names.text(name)).collect();
-        assert_eq!(all, ["0", "A", "A/B", "A/C", "A/C/D", "A/Z", "A-B"]);
-        assert_eq!(names.last_component(names.find("A/C/D").unwrap()), "D");
+        for (number, name) in spelled.iter().enumerate() {
+            assert_eq!(names.text(names.of(EntryId::new(0, number))), FoldedPath::new(name).as_str());
+        }
     }
 
     #[test]

@@ -97,28 +97,30 @@ impl fmt::Display for LayerPath {
 
 /// See [`LayerPath::to_windows`].
 pub fn windows_name(name: &str) -> String {
-    let name = name.trim_end_matches('/');
-    if name == "Files" {
-        return String::from("\\");
-    }
-    if name == "UtilityVM" || name == "UtilityVM/Files" {
-        return String::from("UtilityVM:\\");
-    }
-    if let Some(rest) = name.strip_prefix("Files/") {
-        return with_backslashes(rest);
-    }
-    if let Some(rest) = name.strip_prefix("UtilityVM/Files/") {
-        return format!("UtilityVM:\\{}", with_backslashes(rest));
-    }
-    with_backslashes(name)
+    let mut text = String::with_capacity(name.len() + 4);
+    push_windows_name(&mut text, name);
+    text
 }
 
-/// The name with the separators of Windows; byte by byte, which is much faster than searching for the few separators.
-fn with_backslashes(name: &str) -> String {
-    let mut bytes = name.as_bytes().to_vec();
-    bytes.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = b'\\');
-    // One ASCII character in the place of another leaves the text valid.
-    String::from_utf8(bytes).unwrap_or_default()
+/// Appends what [`LayerPath::to_windows`] says to a text.
+pub fn push_windows_name(text: &mut String, name: &str) {
+    let name = name.trim_end_matches('/');
+    let (beginning, rest) = match name {
+        "Files" => ("\\", ""),
+        "UtilityVM" | "UtilityVM/Files" => ("UtilityVM:\\", ""),
+        _ => match (name.strip_prefix("Files/"), name.strip_prefix("UtilityVM/Files/")) {
+            (Some(rest), _) => ("", rest),
+            (_, Some(rest)) => ("UtilityVM:\\", rest),
+            _ => ("", name),
+        },
+    };
+    text.push_str(beginning);
+    let mut components = rest.split('/');
+    text.push_str(components.next().unwrap_or_default());
+    for component in components {
+        text.push('\\');
+        text.push_str(component);
+    }
 }
 
 impl FoldedPath {

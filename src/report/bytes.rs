@@ -8,10 +8,14 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(pub u64);
 
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ByteSize {
+    /// The longest text that a size displays with, in bytes.
+    pub(super) const LONGEST: usize = 7;
+
+    /// What it displays with, written into a buffer.
+    pub(super) fn text(self, buffer: &mut [u8; ByteSize::LONGEST]) -> &str {
         const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-        // In whole numbers, because listings show hundreds of thousands of sizes.
+        // In whole numbers and without memory of its own, because listings show hundreds of thousands of sizes.
         let (mut unit, mut scale) = (0, 1);
         // 999.5 would be shown as 1000.
         while unit + 1 < UNITS.len() && self.0 >= if unit == 0 { 1000 } else { scale / 2 * 1999 } {
@@ -25,19 +29,28 @@ impl fmt::Display for ByteSize {
             _ => (0, scale),
         };
         let rounded = self.0 / step + u64::from(self.0 % step >= step.div_ceil(2));
-        let digit = |power: u64| char::from(b'0' + (rounded / power % 10) as u8);
-        let mut text = String::with_capacity(7);
+        let mut length = 0;
+        let mut push = |byte| {
+            buffer[length] = byte;
+            length += 1;
+        };
         for power in [100, 10, 1] {
             if rounded >= power || power == 1 {
-                text.push(digit(power));
+                push(b'0' + (rounded / power % 10) as u8);
             }
             if decimals == 2 && power == 100 || decimals == 1 && power == 10 {
-                text.push('.');
+                push(b'.');
             }
         }
-        text.push(' ');
-        text.push_str(UNITS[unit]);
-        f.pad(&text)
+        push(b' ');
+        UNITS[unit].bytes().for_each(push);
+        std::str::from_utf8(&buffer[..length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text(&mut [0; ByteSize::LONGEST]))
     }
 }
 

@@ -21,6 +21,10 @@ use serde::Serialize;
 pub trait Report {
     /// For people at a terminal: within 80 columns wherever names allow it, with styles.
     fn to_text(&self) -> String;
+    /// The same in parts, for texts that are too long to be made before the first line is shown.
+    fn text_parts(&self) -> Box<dyn Iterator<Item = String> + '_> {
+        Box::new(std::iter::once(self.to_text()))
+    }
     /// For the summary of a CI job.
     fn to_markdown(&self) -> String;
     /// For programs.

@@ -1,7 +1,7 @@
 //! What several rules look up: names by folded path, what lower layers hold, and where hard links lead.
 
 use crate::layer::path::NameMap;
-use crate::layer::{Entry, EntryId, EntryKind, FoldedPath, NameId, Names, Tree};
+use crate::layer::{Entry, EntryId, EntryKind, NameId, Names, Tree};
 
 use crate::windows::names::is_device;
 
@@ -117,8 +117,8 @@ impl<'a> Context<'a> {
     }
 
     fn links_of(&self, layer: &Layer<'a>) -> Vec<(u32, Target)> {
-        let links = layer.entries.iter().enumerate().filter(|(_, entry)| entry.kind == EntryKind::HardLink);
-        links.map(|(number, entry)| (number as u32, self.target(layer, number as u32, entry))).collect()
+        let links = self.subject.stack.links().named_targets(layer.number).iter();
+        links.map(|&(link, name)| (link, name.map_or(Target::Nothing, |name| self.target(layer, link, name)))).collect()
     }
 
     /// Where a host finds the target of a hard link.
@@ -126,9 +126,8 @@ impl<'a> Context<'a> {
     /// In the base layer it opens the file on NTFS. In others it looks for the very string among the names it has seen
     /// in this layer, then in the parent layers on NTFS; the tree of the utility VM is written in place, so that files of
     /// it are found there in any spelling (hcsshim `internal/wclayer/baselayerwriter.go`, `legacy.go`: `AddLink`).
-    fn target(&self, layer: &Layer<'a>, link: u32, entry: &Entry) -> Target {
-        let Some(text) = entry.link.as_deref() else { return Target::Nothing };
-        let Some(name) = layer.names.find(FoldedPath::new(text).as_str()) else { return Target::Nothing };
+    fn target(&self, layer: &Layer<'a>, link: u32, name: NameId) -> Target {
+        let Some(text) = layer.entries[link as usize].link.as_deref() else { return Target::Nothing };
         let same = layer.find(name);
         if let Some(number) = same {
             let found = &layer.entries[number as usize];
