@@ -2,11 +2,9 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::spool::Part;
 use super::{LayerWriter, RewriteError, Spool};
-use crate::gzip::Source;
 use crate::layer::header::{self, HeaderEdit};
 use crate::layer::{EntryId, LayerIndex, LayerStack};
 use crate::plan::{Action, Plan};
@@ -17,8 +15,6 @@ pub(super) struct Editor<'a> {
     index: &'a LayerIndex,
     actions: &'a [Action],
     layer: usize,
-    /// The layer's blob, if its blocks can be copied.
-    blob: Option<Arc<Source>>,
     /// The parts of the tar that stay as they are and were not announced to the writer yet.
     kept: VecDeque<Range<u64>>,
     /// Which entries are set aside for others.
@@ -31,7 +27,7 @@ pub(super) struct Editor<'a> {
 }
 
 impl<'a> Editor<'a> {
-    pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: usize, blob: Option<Arc<Source>>) -> Editor<'a> {
+    pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: usize) -> Editor<'a> {
         let index = &*stack.layers()[layer];
         let sources = with_streams(index, plan.sources().get(layer).map_or(&[], Vec::as_slice));
         let actions = &plan.layers[layer].actions;
@@ -40,7 +36,6 @@ impl<'a> Editor<'a> {
             index,
             actions,
             layer,
-            blob,
             kept: kept_parts(index, actions),
             sources,
             entry: 0,
@@ -57,7 +52,7 @@ impl<'a> Editor<'a> {
         writer: &mut LayerWriter,
     ) -> Result<(), RewriteError> {
         while !bytes.is_empty() {
-            self.announce(writer)?;
+            self.announce(spool, writer)?;
             let Some(entry) = self.index.entries.get(self.entry) else {
                 // The mark of the archive's end, and padding.
                 self.position += bytes.len() as u64;
@@ -97,11 +92,11 @@ impl<'a> Editor<'a> {
     }
 
     /// Tells the writer of the part that stays as it is, if one begins here.
-    fn announce(&mut self, writer: &mut LayerWriter) -> Result<(), RewriteError> {
+    fn announce(&mut self, spool: &Spool, writer: &mut LayerWriter) -> Result<(), RewriteError> {
         if self.kept.front().is_none_or(|part| part.start != self.position) {
             return Ok(());
         }
-        if let (Some(part), Some(blob)) = (self.kept.pop_front(), &self.blob) {
+        if let (Some(part), Some(blob)) = (self.kept.pop_front(), spool.blob(self.layer as u32)) {
             writer.expect(blob, &self.index.blocks, part)?;
         }
         Ok(())
@@ -143,12 +138,17 @@ impl<'a> Editor<'a> {
         writer: &mut LayerWriter,
     ) -> Result<(), RewriteError> {
         let source = self.stack.entry(from);
+        let blocks = &self.stack.layers()[from.layer as usize].blocks;
+        let blob = spool.blob(from.layer).cloned();
         let found = spool.read(from, |part| -> Result<(), RewriteError> {
             match part {
                 Part::Headers(headers) => {
                     let headers = header::edit(headers, HeaderEdit { path: Some(path), link: None })
                         .map_err(|error| RewriteError::Header { path: source.path.clone(), error })?;
                     writer.write(&headers)?;
+                    if let Some(blob) = &blob {
+                        writer.expect(blob, blocks, source.data..source.end())?;
+                    }
                 }
                 Part::Data(bytes) => writer.write(bytes)?,
             }

@@ -86,6 +86,14 @@ impl SourceBlob<'_> {
     fn wanted(self, index: &LayerIndex) -> Wanted {
         Wanted { blocks: false, known_digest: self.checked.then_some(index.digest) }
     }
+
+    /// Lets whoever writes data of this blob copy its blocks.
+    fn offer_blocks(self, index: &LayerIndex, layer: usize, spool: &mut Spool) -> Result<(), PathError> {
+        if index.compression == Compression::Gzip {
+            spool.set_blob(layer as u32, Arc::new(Source::open(self.path)?));
+        }
+        Ok(())
+    }
 }
 
 /// Rewrites the layer with this number as the plan says, from its blob into the writer.
@@ -103,9 +111,8 @@ pub fn rewrite_layer(
 ) -> Result<(Temporary, LayerIndex), RewriteError> {
     let index = &stack.layers()[layer];
     let file = File::open(blob.path).context_path("open", blob.path)?;
-    let copies = writer.copies_blocks() && index.compression == Compression::Gzip;
-    let source = copies.then(|| Source::open(blob.path)).transpose()?.map(Arc::new);
-    let mut editor = edit::Editor::new(stack, plan, layer, source);
+    blob.offer_blocks(index, layer, spool)?;
+    let mut editor = edit::Editor::new(stack, plan, layer);
     let mut stored_before = 0;
     let end = for_each_piece(file, blob.wanted(index), |piece| -> Result<(), RewriteError> {
         editor.feed(piece.bytes(), spool, &mut writer)?;
@@ -129,6 +136,7 @@ pub fn set_aside(
     mut advance: impl FnMut(u64),
 ) -> Result<(), RewriteError> {
     let file = File::open(blob.path).context_path("open", blob.path)?;
+    blob.offer_blocks(index, layer, spool)?;
     let wanted = edit::with_streams(index, entries);
     let (mut number, mut position, mut stored_before) = (0, 0, 0);
     let end = for_each_piece(file, blob.wanted(index), |piece| -> Result<(), RewriteError> {
@@ -159,7 +167,7 @@ fn unchanged(index: &LayerIndex, actual: Digest) -> Result<(), RewriteError> {
     if actual == index.digest { Ok(()) } else { Err(RewriteError::Changed { expected: index.digest, actual }) }
 }
 
-/// Reads a new layer back with a decoder that had no part in making it, and compares what comes with what was written.
+/// Reads a new layer back as any other program would, and compares what comes with what was written.
 pub fn read_back(blob: &Path, written: &LayerIndex) -> Result<(), RewriteError> {
     let file = File::open(blob).context_path("open", blob)?;
     let mut hasher = Hasher::new();

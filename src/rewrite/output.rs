@@ -83,11 +83,6 @@ impl LayerWriter {
         Ok(LayerWriter { encoder, raw: Hasher::new(), scan: Ok(Scanner::new()), compression, recompress, path })
     }
 
-    /// Whether blocks of a gzip source can be copied.
-    pub fn copies_blocks(&self) -> bool {
-        matches!(self.encoder, Encoder::Gzip(_)) && !self.recompress
-    }
-
     /// Announces that what is written next is this part of a source's data, so that its blocks need not be made again.
     /// A writer that does not copy blocks takes no notice.
     pub fn expect(&mut self, source: &Arc<Source>, blocks: &BlockMap, part: Range<u64>) -> Result<(), PathError> {

@@ -2,12 +2,14 @@
 //!
 //! It lies in a file, because it can be as large as a layer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::error::{IoContext, PathError};
+use crate::gzip::Source;
 use crate::layer::EntryId;
 
 /// Entries set aside, with their headers and padding.
@@ -17,6 +19,8 @@ pub struct Spool {
     path: PathBuf,
     length: u64,
     places: HashMap<EntryId, Place>,
+    /// The blobs that entries come from, by layer, as far as their blocks can be copied.
+    blobs: BTreeMap<u32, Arc<Source>>,
 }
 
 /// Where an entry lies in the spool.
@@ -33,12 +37,22 @@ impl Spool {
     pub fn create(path: impl Into<PathBuf>) -> Result<Spool, PathError> {
         let path = path.into();
         let file = File::options().create_new(true).read(true).write(true).open(&path).context_path("create", &path)?;
-        Ok(Spool { file, path, length: 0, places: HashMap::new() })
+        Ok(Spool { file, path, length: 0, places: HashMap::new(), blobs: BTreeMap::new() })
     }
 
     /// Whether an entry is in the spool as a whole.
     pub fn has(&self, entry: EntryId) -> bool {
         self.places.get(&entry).is_some_and(|place| place.offset + place.headers + place.data <= self.length)
+    }
+
+    /// Remembers the blob of a layer whose entries are set aside, so that its blocks can be copied together with them.
+    pub(super) fn set_blob(&mut self, layer: u32, blob: Arc<Source>) {
+        self.blobs.insert(layer, blob);
+    }
+
+    /// The blob of a layer, if its blocks can be copied.
+    pub(super) fn blob(&self, layer: u32) -> Option<&Arc<Source>> {
+        self.blobs.get(&layer)
     }
 
     /// Begins an entry with so many bytes of headers, and of data and padding; they are then appended.

@@ -69,6 +69,31 @@ fn data_moves_to_a_name_that_is_too_long_for_a_header() {
 }
 
 #[test]
+fn compressed_data_is_copied_to_its_new_name() {
+    // What is compressed anew is not compressed at all here, so that a layer shows what was copied: whatever else it holds
+    // takes far less than the five million bytes that the data takes unpacked.
+    for upper in [0, 1] {
+        let mut image = tiny_image();
+        image.layers[0].made("Files/a/1", 5_000_000);
+        image.layers[upper].hard_link("Files/b/1", "Files/a/1");
+        for layer in [0, 1] {
+            image.layers[layer].made("Files/ballast/1", 6_000_000);
+        }
+        let sandbox = Sandbox::new();
+        let base = base_of(&sandbox, &image, &Format::default());
+        let profile = sandbox.file("profile.toml", &profile(&["a", "ballast"], ""));
+        let target = format!("{}:slim", sandbox.layout("slim"));
+        sandbox.winslim(&["build", &base.reference, "-p", &profile, "-t", &target, "--level", "0"]).done();
+        check(&base.directory, &sandbox.path("slim"), &["--removed", "a", "ballast"]);
+        let blobs = Manifest::of_layout(&sandbox.path("slim")).layers();
+        let sizes = blobs.iter().map(|blob| sandbox.path("slim/blobs").join(blob.replace(':', "/")));
+        let sizes: Vec<u64> = sizes.map(|blob| std::fs::metadata(blob).expect("a layer").len()).collect();
+        assert_ne!(blobs[upper], base.written.layers[upper].blob.digest);
+        assert!(sizes.iter().sum::<u64>() < 4_000_000, "{sizes:?}");
+    }
+}
+
+#[test]
 fn both_orders_of_the_sample() {
     for removed in [r"Windows\WinSxS\{amd64,wow64}_*", r"Windows\SysWOW64", r"Windows\WinSxS\amd64_*_10.0.17763.1_*"] {
         build_and_check(&tiny_image(), &[removed], "", &[]);
