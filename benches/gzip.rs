@@ -47,9 +47,9 @@ fn stream() -> &'static Stream {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
         encoder.write_all(&data).unwrap();
         let stored = encoder.finish().unwrap();
-        let mut reader = BlockReader::new(&stored[..]);
-        let mut buffer = Vec::new();
-        while !reader.read(&mut buffer, 256 << 10).unwrap().is_empty() {}
+        let mut reader = BlockReader::new(&stored[..]).unwrap();
+        let mut buffer = vec![0; 256 << 10];
+        while reader.read(&mut buffer).unwrap() > 0 {}
         let map = reader.finish().1;
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&stored).unwrap();
@@ -62,9 +62,9 @@ fn stream() -> &'static Stream {
 fn inflate_and_note_blocks(bencher: Bencher) {
     let stream = stream();
     bencher.counter(BytesCount::new(stream.data.len())).bench(|| {
-        let mut reader = BlockReader::new(&stream.stored[..]);
-        let mut buffer = Vec::new();
-        while !reader.read(&mut buffer, 256 << 10).unwrap().is_empty() {}
+        let mut reader = BlockReader::new(&stream.stored[..]).unwrap();
+        let mut buffer = vec![0; 256 << 10];
+        while reader.read(&mut buffer).unwrap() > 0 {}
         reader.finish().1
     });
 }

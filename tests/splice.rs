@@ -64,15 +64,10 @@ fn textured(length: usize) -> Vec<u8> {
 }
 
 fn read(stream: &[u8]) -> (Vec<u8>, BlockMap) {
-    let mut reader = BlockReader::new(stream);
-    let (mut data, mut buffer) = (Vec::new(), Vec::new());
-    loop {
-        let range = reader.read(&mut buffer, 1 << 18).unwrap();
-        if range.is_empty() {
-            return (data, reader.finish().1);
-        }
-        data.extend_from_slice(&buffer[range]);
-    }
+    let mut reader = BlockReader::new(stream).unwrap();
+    let mut data = Vec::new();
+    reader.read_to_end(&mut data).unwrap();
+    (data, reader.finish().1)
 }
 
 /// Removes a part after each of some lengths, and puts a word in its place.

@@ -11,14 +11,14 @@ use winslim::gzip::inflate::BlockReader;
 const MOST: usize = 4 << 20;
 
 fn read(stream: &[u8], count: usize) -> Option<(Vec<u8>, BlockMap)> {
-    let mut reader = BlockReader::new(stream);
-    let (mut data, mut buffer) = (Vec::new(), Vec::new());
+    let mut reader = BlockReader::new(stream).expect("memory");
+    let (mut data, mut buffer) = (Vec::new(), vec![0; count]);
     while data.len() < MOST {
-        let range = reader.read(&mut buffer, count).ok()?;
-        if range.is_empty() {
+        let read = reader.read(&mut buffer).ok()?;
+        if read == 0 {
             return Some((data, reader.finish().1));
         }
-        data.extend_from_slice(&buffer[range]);
+        data.extend_from_slice(&buffer[..read]);
     }
     None
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use winslim::image::Platform;
 use winslim::inspect::SizeModel;
-use winslim::layer::{LayerIndex, LayerStack};
+use winslim::layer::{LayerIndex, LayerStack, order};
 use winslim::profile::{self, RuleSet};
 use winslim::verify::{ImageFacts, Subject, verify};
 
@@ -46,7 +46,7 @@ fuzz_target!(|layers: (&[u8], &[u8])| {
     let image = ImageFacts { platform, diff_ids: Vec::new(), layers: Vec::new(), history: None, index_platform: None };
     verify(&Subject { stack: &stack, image });
     let model = SizeModel::new(&stack);
-    model.list(|_| true);
+    model.list(&order::places(stack.names()), |_| true);
     model.dead();
     let _ = winslim::plan::plan(&stack, &RULES, &[]);
 });

@@ -70,15 +70,9 @@ fuzz_target!(|input: Input| {
     }
     data.truncate(1 << 20);
     let stream = stream(&data, &shape);
-    let mut reader = BlockReader::new(&*stream);
-    let (mut read, mut buffer) = (Vec::new(), Vec::new());
-    loop {
-        let range = reader.read(&mut buffer, 100_000).expect("a stream that was just written");
-        if range.is_empty() {
-            break;
-        }
-        read.extend_from_slice(&buffer[range]);
-    }
+    let mut reader = BlockReader::new(&*stream).expect("memory");
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).expect("a stream that was just written");
     assert!(read == data);
     let map = reader.finish().1;
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");

@@ -1,25 +1,15 @@
 //! Decompressing a gzip stream and noting where its deflate blocks are.
 
-use std::io::{self, BufRead};
-use std::ops::Range;
-
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::{
-    TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY, TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
-};
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use std::io::{self, BufRead, Read};
 
 use super::blocks::{BlockMap, Recorder};
-use super::{WINDOW, member};
-
-/// How the decoder is used: a buffer that is not a ring, so that a distance to before a member's beginning is an error.
-const FLAGS: u32 =
-    TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_STOP_ON_BLOCK_BOUNDARY | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+use super::member;
+use super::zlib::{End, Inflate, Step};
 
 /// Reads the members of a gzip stream one after the other.
 pub struct BlockReader<R> {
     input: R,
-    inflate: Box<DecompressorOxide>,
+    inflate: Inflate,
     /// How many bytes of the blob were used.
     stored: u64,
     /// How many bytes of data were read.
@@ -27,8 +17,6 @@ pub struct BlockReader<R> {
     recorder: Recorder,
     /// The member that the stream is in.
     member: Option<Member>,
-    /// The data of the member right before what comes next, as far as a block can refer to it.
-    window: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -39,44 +27,12 @@ struct Member {
 
 impl<R: BufRead> BlockReader<R> {
     /// A reader at the beginning of a blob.
-    pub fn new(input: R) -> BlockReader<R> {
-        BlockReader {
-            input,
-            inflate: Box::default(),
-            stored: 0,
-            raw: 0,
-            recorder: Recorder::default(),
-            member: None,
-            window: Vec::new(),
-        }
-    }
-
-    /// Reads the next `count` bytes of data, or fewer at the end only. They are at the range that is returned, in a buffer
-    /// that may be of any length before and should be used again.
     ///
     /// # Errors
-    /// Besides those of the input: the stream is damaged, ends too early, or something else follows a member.
-    pub fn read(&mut self, buffer: &mut Vec<u8>, count: usize) -> io::Result<Range<usize>> {
-        let start = self.window.len();
-        buffer.resize(WINDOW + count, 0);
-        buffer[..start].copy_from_slice(&self.window);
-        let end = start + count;
-        // Where the data of this member begins in the buffer.
-        let mut base = 0;
-        let mut position = start;
-        while position < end {
-            if self.member.is_none() {
-                if self.input.fill_buf()?.is_empty() {
-                    break;
-                }
-                self.begin_member()?;
-                base = position;
-            }
-            position += self.inflate(&mut buffer[base..end], position - base)?;
-        }
-        self.window.clear();
-        self.window.extend_from_slice(&buffer[base.max(position.saturating_sub(WINDOW))..position]);
-        Ok(start..position)
+    /// If there is no memory for a decoder.
+    pub fn new(input: R) -> io::Result<BlockReader<R>> {
+        let inflate = Inflate::new()?;
+        Ok(BlockReader { input, inflate, stored: 0, raw: 0, recorder: Recorder::default(), member: None })
     }
 
     /// The input.
@@ -91,48 +47,62 @@ impl<R: BufRead> BlockReader<R> {
 
     fn begin_member(&mut self) -> io::Result<()> {
         self.stored += member::read_header(&mut self.input)?;
-        self.inflate.init();
+        self.inflate.reset();
         self.recorder.member_begins(self.raw, self.stored * 8);
         self.member = Some(Member::default());
         Ok(())
     }
 
-    /// Decompresses until something ends: the input at hand, the buffer, a block or the member. `buffer` begins with the
-    /// window, up to `position`.
-    fn inflate(&mut self, buffer: &mut [u8], position: usize) -> io::Result<usize> {
+    /// Decompresses until something ends: the input at hand, the buffer, a block or the member.
+    fn inflate(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let input = self.input.fill_buf()?;
         if input.is_empty() {
             return Err(member::ends_early());
         }
-        let (status, used, made) = decompress(&mut self.inflate, input, buffer, position, FLAGS);
-        let starved = used == 0 && made == 0;
+        let Step { used, made, end } = self.inflate.step(input, buffer)?;
+        if used == 0 && made == 0 && end == End::Buffer {
+            return Err(member::invalid("the compressed data is damaged"));
+        }
         self.input.consume(used);
         self.stored += used as u64;
         self.raw += made as u64;
         let Some(member) = &mut self.member else { return Err(member::invalid("no gzip member has begun")) };
-        member.checksum.update(&buffer[position..position + made]);
+        member.checksum.update(&buffer[..made]);
         member.length += made as u64;
-        match status {
-            TINFLStatus::NeedsMoreInput | TINFLStatus::HasMoreOutput if !starved => {}
-            TINFLStatus::BlockBoundary => {
-                let unused = self.inflate.block_boundary_state().map_or(0, |state| u64::from(state.num_bits));
-                self.recorder.block_ends(self.raw, self.stored * 8 - unused);
-            }
-            TINFLStatus::Done => {
+        match end {
+            End::Buffer | End::LastBlock => {}
+            End::Block(unused) => self.recorder.block_ends(self.raw, self.stored * 8 - unused),
+            End::Stream => {
                 self.recorder.member_ends();
                 let Member { checksum, length } = std::mem::take(member);
                 self.stored += member::check_trailer(&mut self.input, checksum.finalize(), length)?;
                 self.member = None;
             }
-            _ => return Err(member::invalid("the compressed data is damaged")),
         }
         Ok(made)
     }
 }
 
+/// Errors besides those of the input: the stream is damaged, ends too early, or something else follows a member.
+impl<R: BufRead> Read for BlockReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut position = 0;
+        while position < buffer.len() {
+            if self.member.is_none() {
+                if self.input.fill_buf()?.is_empty() {
+                    break;
+                }
+                self.begin_member()?;
+            }
+            position += self.inflate(&mut buffer[position..])?;
+        }
+        Ok(position)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Read, Write};
+    use std::io::{BufReader, Write};
 
     use flate2::Compression;
     use flate2::write::GzEncoder;
@@ -140,14 +110,14 @@ mod tests {
     use super::*;
 
     fn read_all(stream: &[u8], count: usize, input_size: usize) -> io::Result<(Vec<u8>, BlockMap)> {
-        let mut reader = BlockReader::new(BufReader::with_capacity(input_size, stream));
-        let (mut data, mut buffer) = (Vec::new(), Vec::new());
+        let mut reader = BlockReader::new(BufReader::with_capacity(input_size, stream))?;
+        let (mut data, mut buffer) = (Vec::new(), vec![0; count]);
         loop {
-            let range = reader.read(&mut buffer, count)?;
-            if range.is_empty() {
+            let read = reader.read(&mut buffer)?;
+            if read == 0 {
                 return Ok((data, reader.finish().1));
             }
-            data.extend_from_slice(&buffer[range]);
+            data.extend_from_slice(&buffer[..read]);
         }
     }
 
@@ -170,7 +140,9 @@ mod tests {
         }
         stream.extend(gzip(b"", 6));
         let (_, whole_map) = read_all(&stream, 1 << 20, 1 << 20).unwrap();
-        for (count, input_size) in [(1 << 20, 7), (1000, 1000), (65_536, 64), (33_000, 1 << 16)] {
+        for (count, input_size) in
+            [(1 << 20, 7), (1000, 1000), (65_536, 64), (33_000, 1 << 16), (1, 1), (1, 1000), (7, 1)]
+        {
             let (read, map) = read_all(&stream, count, input_size).unwrap();
             assert_eq!(read, data);
             assert_eq!(map, whole_map, "{count} {input_size}");

@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod encode;
 pub mod inflate;
 pub mod member;
+mod zlib;
 
 pub use blocks::{BlockMap, Run};
 pub use encode::{GzipWriter, Source};

@@ -1,7 +1,6 @@
 //! The uncompressed bytes of a layer blob, and where in the blob they came from.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::ops::Range;
 use std::sync::mpsc;
 use std::thread;
 
@@ -33,7 +32,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Piece {
     buffer: Vec<u8>,
-    range: Range<usize>,
+    length: usize,
     /// The position in the blob where the reader stood behind these bytes.
     pub stored: u64,
 }
@@ -41,7 +40,7 @@ pub struct Piece {
 impl Piece {
     /// The uncompressed bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.buffer[self.range.clone()]
+        &self.buffer[..self.length]
     }
 }
 
@@ -76,14 +75,14 @@ pub fn for_each_piece<E: From<io::Error>>(
             let mut raw = 0;
             loop {
                 let mut buffer = used.try_recv().unwrap_or_default();
-                let range = blob.fill(&mut buffer)?;
-                if range.is_empty() {
+                let length = blob.fill(&mut buffer)?;
+                if length == 0 {
                     return blob.finish(raw, places);
                 }
                 let stored = blob.position();
-                raw += range.len() as u64;
+                raw += length as u64;
                 places.passed(raw, stored);
-                if send.send(Piece { buffer, range, stored }).is_err() {
+                if send.send(Piece { buffer, length, stored }).is_err() {
                     // The other side gave up and says why itself.
                     return Err(io::Error::from(io::ErrorKind::Interrupted));
                 }
@@ -173,7 +172,7 @@ impl<R: Read> Decoder<R> {
         let mut input = Input { buffer: BufReader::with_capacity(256 << 10, blob), position: 0 };
         Ok(match (sniff(input.fill_buf()?), wanted.blocks) {
             (Compression::None, _) => Decoder::Plain(input),
-            (Compression::Gzip, true) => Decoder::GzipBlocks(Box::new(BlockReader::new(input))),
+            (Compression::Gzip, true) => Decoder::GzipBlocks(Box::new(BlockReader::new(input)?)),
             (Compression::Gzip, false) => Decoder::Gzip(Box::new(MultiGzDecoder::new(input))),
             (Compression::Zstd, _) => Decoder::Zstd(zstd::stream::read::Decoder::with_buffer(input)?),
         })
@@ -188,12 +187,12 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Reads the next piece into a buffer, and returns where in it; it is empty at the end only.
-    fn fill(&mut self, buffer: &mut Vec<u8>) -> io::Result<Range<usize>> {
+    /// Reads the next piece into a buffer, and returns its length; it is empty at the end only.
+    fn fill(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             Decoder::Plain(input) => fill(input, buffer),
             Decoder::Gzip(decoder) => fill(decoder, buffer),
-            Decoder::GzipBlocks(decoder) => decoder.read(buffer, PIECE),
+            Decoder::GzipBlocks(decoder) => fill(decoder, buffer),
             Decoder::Zstd(decoder) => fill(decoder, buffer),
         }
     }
@@ -222,7 +221,7 @@ impl<R: Read> Decoder<R> {
     }
 }
 
-fn fill(reader: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Range<usize>> {
+fn fill(reader: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<usize> {
     buffer.resize(PIECE, 0);
     let mut filled = 0;
     while filled < PIECE {
@@ -233,7 +232,7 @@ fn fill(reader: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<Range<usize>
             Err(error) => return Err(error),
         }
     }
-    Ok(0..filled)
+    Ok(filled)
 }
 
 /// The compression that the first bytes of a blob tell: gzip, a Zstandard frame or skippable frame, or none.

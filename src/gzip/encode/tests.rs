@@ -92,15 +92,9 @@ struct Stream {
 fn stored_stream(stream: &[u8]) -> Stream {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(stream).unwrap();
-    let mut reader = BlockReader::new(stream);
-    let (mut data, mut buffer) = (Vec::new(), Vec::new());
-    loop {
-        let range = reader.read(&mut buffer, 100_000).unwrap();
-        if range.is_empty() {
-            break;
-        }
-        data.extend_from_slice(&buffer[range]);
-    }
+    let mut reader = BlockReader::new(stream).unwrap();
+    let mut data = Vec::new();
+    reader.read_to_end(&mut data).unwrap();
     Stream { data, map: reader.finish().1, source: Arc::new(Source::open(file.path()).unwrap()) }
 }
 
