@@ -3,10 +3,12 @@
 //! Stored form: the bytes `winslim index` and a newline, the version (4 bytes, little endian), the CRC-32 of what follows
 //! (4 bytes), and the index in postcard's encoding. A stored index that is of another version or damaged is made anew.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::read::{Piece, Wanted, for_each_piece};
 use super::scan::{ScanError, Scanner};
@@ -39,6 +41,7 @@ pub struct LayerIndex {
     /// The position behind the last entry, where the mark of the archive's end begins.
     pub entries_end: u64,
     /// Every entry, in the order of the tar. Their spans tile `0..entries_end`.
+    #[serde(deserialize_with = "sized_at_once")]
     pub entries: Vec<Entry>,
     /// The different security descriptors of the layer (`MSWINDOWS.rawsd`, base64 as in the tar).
     pub security: Vec<Box<str>>,
@@ -46,6 +49,30 @@ pub struct LayerIndex {
     pub blocks: BlockMap,
     /// What the layer's SOFTWARE hive says, if it has one that can be looked into; see [`LayerIndex::read_with_hive`].
     pub registry: Option<RegistryVersion>,
+}
+
+/// Reads a list into memory that is as long as it from the beginning: growing one of this length takes twice as much.
+fn sized_at_once<'de, D: Deserializer<'de>>(stored: D) -> Result<Vec<Entry>, D::Error> {
+    struct Entries;
+
+    impl<'de> Visitor<'de> for Entries {
+        type Value = Vec<Entry>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("entries")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut stored: A) -> Result<Vec<Entry>, A::Error> {
+            // The length is only what the file says; so much memory is reserved on its word.
+            let mut entries = Vec::with_capacity(stored.size_hint().unwrap_or(0).min(1 << 20));
+            while let Some(entry) = stored.next_element()? {
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+
+    stored.deserialize_seq(Entries)
 }
 
 /// Why a layer could not be indexed.
@@ -105,7 +132,13 @@ impl LayerIndex {
 
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        // About as much as it takes, so that the memory need not grow.
+        let texts = self
+            .entries
+            .iter()
+            .map(|entry| entry.path.as_str().len() + entry.link.as_ref().map_or(0, |link| link.len()));
+        let mut bytes = Vec::with_capacity(texts.sum::<usize>() + 48 * self.entries.len() + 4096);
+        bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         let body = bytes.len() + 4;
         bytes.extend_from_slice(&[0; 4]);
