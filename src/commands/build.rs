@@ -232,7 +232,7 @@ async fn push_layer(
                 Place::Cache(cache) => {
                     let blob = record::descriptor(&layer.index);
                     let path = cache.fetch(&blob, &surroundings.store, base.progress()).await?;
-                    LocalBlob { path, verified: true }
+                    LocalBlob::in_store(path, true)
                 }
                 _ => base.blob(number).await?,
             }

@@ -87,7 +87,7 @@ impl<'a> Cache<'a> {
             && let Some(path) = self.stored_blob(&index)
         {
             tracing::info!(%key, digest = %index.digest, "layer was rewritten before");
-            return Ok(Some(Found { index, place: Place::Store(LocalBlob { path, verified: false }) }));
+            return Ok(Some(Found { index, place: Place::Store(LocalBlob::in_store(path, false)) }));
         }
         let Some((remote, CacheEntry::Layer(index), manifest)) = self.remote_entry(key).await else {
             return Ok(None);

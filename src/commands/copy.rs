@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
     stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     let config = &image.config.document;
     let digest = surroundings.store.put(config.bytes())?;
-    let blob = LocalBlob { path: surroundings.store.blob_path(&digest), verified: true };
+    let blob = LocalBlob::in_store(surroundings.store.blob_path(&digest), true);
     target.put_blob(&digest, config.size(), &blob, from, progress).await.context("cannot push the config")?;
     let manifest = &image.manifest.document;
     let root = match &image.index {

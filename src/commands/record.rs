@@ -274,7 +274,7 @@ pub(super) async fn attach(
 
 async fn put_bytes(bytes: &[u8], base: &BaseImage<'_>, target: &Target, surroundings: &Surroundings) -> Result<Digest> {
     let digest = surroundings.store.put(bytes)?;
-    let blob = LocalBlob { path: surroundings.store.blob_path(&digest), verified: true };
+    let blob = LocalBlob::in_store(surroundings.store.blob_path(&digest), true);
     target.put_blob(&digest, bytes.len() as u64, &blob, None, base.progress()).await?;
     Ok(digest)
 }

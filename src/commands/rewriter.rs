@@ -174,7 +174,7 @@ pub(super) fn publish(
     let path = surroundings.store.publish(file, &index.digest)?;
     Ok(ResultLayer {
         index: Arc::new(index),
-        place: Place::Store(LocalBlob { path, verified: true }),
+        place: Place::Store(LocalBlob::in_store(path, true)),
         key,
         would_have_grown: false,
     })

@@ -1,7 +1,7 @@
 //! What the transports to local directories and files share: reading small files, copying blobs with a check, and
 //! temporary files that become visible by a rename.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,20 @@ pub struct LocalBlob {
     pub path: PathBuf,
     /// Whether this run has checked its digest. If not, whoever reads it has to.
     pub verified: bool,
+    /// Whether it is a file of the store: nobody writes to it any more, so a layout can have the same file.
+    pub is_stored: bool,
+}
+
+impl LocalBlob {
+    /// A blob in the store.
+    pub fn in_store(path: PathBuf, verified: bool) -> LocalBlob {
+        LocalBlob { path, verified, is_stored: true }
+    }
+
+    /// A blob that belongs to others. Nobody knows when it changes.
+    pub fn of_others(path: PathBuf) -> LocalBlob {
+        LocalBlob { path, verified: false, is_stored: false }
+    }
 }
 
 /// All bytes of a source that should be small; `path` names it in errors.
@@ -82,6 +96,13 @@ pub(super) async fn copy_checked_blob(path: &Path, place: &Path, task: &dyn Task
         task.advance(copied);
         tokio::task::yield_now().await;
     }
+}
+
+/// Gives a file of the store another name in a layout, with the permissions of a new file there: this takes neither time nor
+/// room. It fails where the two are on different file systems, and where a file cannot have two names.
+pub(super) fn link_stored_blob(path: &Path, target: &Path, new_file: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::metadata(new_file)?.permissions())?;
+    fs::hard_link(path, target)
 }
 
 /// A temporary file in a directory, to be renamed; unlike other temporary files it is for everybody to read, as far as

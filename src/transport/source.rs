@@ -125,7 +125,7 @@ impl Source {
             Place::Registry(registry, name) => registry
                 .pull_blob(name, descriptor, store, &*task)
                 .await
-                .map(|path| LocalBlob { path, verified: !was_there })
+                .map(|path| LocalBlob::in_store(path, !was_there))
                 .map_err(TransportError::from),
             Place::Layout(layout) => layout.fetch(descriptor, store, &*task).await,
             Place::DockerArchive(archive) => archive.fetch(descriptor, store, &*task).await,

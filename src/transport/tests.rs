@@ -88,7 +88,7 @@ impl Scratch {
 
 /// The commands run transfers as tasks of their own, which may move between threads.
 fn unchecked(path: &Path) -> LocalBlob {
-    LocalBlob { path: path.to_owned(), verified: false }
+    LocalBlob::of_others(path.to_owned())
 }
 
 #[tokio::test]
@@ -289,4 +289,44 @@ async fn all_images_of_a_reference_are_found() {
     let manifest = format!("x@{}", samples[1].manifest.digest());
     let found = images(&scratch.reference("oci", &manifest)).await;
     assert_eq!((found.indexed, found.images[0].1.to_string()), (false, "windows/amd64:10.0.20348.1".to_owned()));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_layout_has_the_very_files_of_the_store() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    let scratch = Scratch::new();
+    let digest = scratch.store.put(b"layer").unwrap();
+    let path = scratch.store.blob_path(&digest);
+    fs::write(scratch.path("new"), "").unwrap();
+    let mode_of_new = fs::metadata(scratch.path("new")).unwrap().permissions().mode();
+    let target = Target::open(&scratch.reference("oci", "out:a"), &RegistryOptions::default()).await.unwrap();
+    let place = scratch.path("out/blobs/sha256").join(digest.to_string().trim_start_matches("sha256:"));
+
+    // A file that is of the wrong length is replaced by a copy, as it may be in use.
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::write(&place, "longer than it").unwrap();
+    for (is_there, shares) in [(true, false), (false, true)] {
+        if !is_there {
+            fs::remove_file(&place).unwrap();
+        }
+        let blob = LocalBlob::in_store(path.clone(), true);
+        assert_eq!(target.put_blob(&digest, 5, &blob, None, &Silent).await.unwrap(), Delivered::Written);
+        assert_eq!(fs::read(&place).unwrap(), b"layer");
+        let (there, here) = (fs::metadata(&place).unwrap(), fs::metadata(&path).unwrap());
+        assert_eq!(there.ino() == here.ino(), shares);
+        assert_eq!(
+            there.permissions().mode(),
+            mode_of_new,
+            "it is for those to read who could read any new file there"
+        );
+    }
+
+    // What others may change, or what nobody has looked at, is copied and checked.
+    for blob in [LocalBlob::of_others(path.clone()), LocalBlob::in_store(path.clone(), false)] {
+        fs::remove_file(&place).unwrap();
+        target.put_blob(&digest, 5, &blob, None, &Silent).await.unwrap();
+        assert_ne!(fs::metadata(&place).unwrap().ino(), fs::metadata(&path).unwrap().ino());
+    }
 }

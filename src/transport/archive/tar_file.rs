@@ -125,12 +125,12 @@ impl TarFile {
         task: &dyn Task,
     ) -> Result<LocalBlob, TransportError> {
         if let Some(path) = store.blob(digest) {
-            return Ok(LocalBlob { path, verified: false });
+            return Ok(LocalBlob::in_store(path, false));
         }
         let mut partial = loop {
             match store.try_fill(digest, member.size)? {
                 Filling::Begun(partial) => break partial,
-                Filling::Complete => return Ok(LocalBlob { path: store.blob_path(digest), verified: false }),
+                Filling::Complete => return Ok(LocalBlob::in_store(store.blob_path(digest), false)),
                 Filling::Elsewhere => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         };
@@ -147,7 +147,7 @@ impl TarFile {
             tokio::task::yield_now().await;
         }
         match partial.finish() {
-            Ok(path) => Ok(LocalBlob { path, verified: true }),
+            Ok(path) => Ok(LocalBlob::in_store(path, true)),
             Err(StoreError::WrongDigest { actual, .. }) => Err(TransportError::DamagedBlob {
                 place: self.path.clone(),
                 digest: *digest,

@@ -115,7 +115,7 @@ impl LayoutSource {
                 if size != descriptor.size {
                     return Err(damaged(size));
                 }
-                Ok(LocalBlob { path, verified: false })
+                Ok(LocalBlob::of_others(path))
             }
             Files::Tar(tar) => {
                 let member = tar.member(&blob_name(&digest))?.ok_or_else(missing)?;

@@ -14,7 +14,9 @@ use crate::error::{IoContext, PathError};
 use crate::image::document::MAX_DOCUMENT_SIZE;
 use crate::image::{Digest, Document};
 use crate::progress::Task;
-use crate::transport::local::{copy_blob, copy_checked_blob, publish, read_small, temporary_in, write_atomically};
+use crate::transport::local::{
+    copy_blob, copy_checked_blob, link_stored_blob, publish, read_small, temporary_in, write_atomically,
+};
 use crate::transport::reference::LocalReference;
 use crate::transport::{Delivered, LocalBlob, TransportError};
 
@@ -63,7 +65,7 @@ impl LayoutTarget {
         metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
     }
 
-    /// Copies a blob in, unless it is there.
+    /// Puts a blob in, unless it is there: the very file of the store if that can be, or a copy.
     pub async fn put_blob(
         &self,
         digest: &Digest,
@@ -78,6 +80,10 @@ impl LayoutTarget {
         let target = self.directory.join(blob_name(digest));
         let mut file = temporary_in(&self.directory)?;
         let place = file.path().to_owned();
+        if blob.verified && blob.is_stored && link_stored_blob(&blob.path, &target, &place).is_ok() {
+            task.advance(size);
+            return Ok(Delivered::Written);
+        }
         if blob.verified {
             copy_checked_blob(&blob.path, &place, task).await?;
         } else {
