@@ -10,8 +10,9 @@ use std::ops::Range;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::entry::{BLOCK, HEAD_LENGTH};
 use super::read::{Piece, Wanted, for_each_piece};
-use super::scan::{ScanError, Scanner};
+use super::scan::{MAX_EXTENDED_HEADER, ScanError, Scanner};
 use super::{Entry, EntryKind, FoldedPath};
 use crate::error::reason;
 use crate::gzip::BlockMap;
@@ -24,6 +25,9 @@ pub use crate::image::media_type::Compression;
 pub const VERSION: u32 = 3;
 
 const MAGIC: &[u8] = b"winslim index\n";
+
+/// The most bytes of headers that reading a layer takes for one entry: its own, and three extended ones.
+const MOST_HEADERS: u64 = BLOCK + 3 * (BLOCK + MAX_EXTENDED_HEADER);
 
 /// What one pass over a layer found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,8 +153,8 @@ impl LayerIndex {
         bytes
     }
 
-    /// Reads the stored form of the index of the blob with this digest; nothing if it is damaged, of another version, or of
-    /// another blob.
+    /// Reads the stored form of the index of the blob with this digest; nothing if it is damaged, of another version, of
+    /// another blob, or says what no layer can be.
     pub fn decode(bytes: &[u8], digest: &Digest) -> Option<LayerIndex> {
         let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(&VERSION.to_le_bytes())?;
         let (checksum, body) = rest.split_first_chunk::<4>()?;
@@ -158,7 +162,7 @@ impl LayerIndex {
             return None;
         }
         let index: LayerIndex = postcard::from_bytes(body).ok()?;
-        (index.digest == *digest).then_some(index)
+        (index.digest == *digest && is_sound(&index)).then_some(index)
     }
 
     /// The bytes of file data in the layer; a file with several names counts once.
@@ -221,11 +225,36 @@ fn is_software(path: &str) -> bool {
         .any(|name| path.eq_ignore_ascii_case(name))
 }
 
+/// Whether an index holds to what reading a layer always gives: positions that tile the tar, and numbers that lead somewhere.
+fn is_sound(index: &LayerIndex) -> bool {
+    let mut position = 0;
+    for entry in &index.entries {
+        let Some(end) = end_of(entry).filter(|_| entry.start == position) else { return false };
+        let is_described = entry.security.is_none_or(|number| (number as usize) < index.security.len());
+        if !is_described || entry.head.as_ref().is_some_and(|head| head.len() > HEAD_LENGTH) {
+            return false;
+        }
+        position = end;
+    }
+    position == index.entries_end
+        && index.entries_end <= index.unpacked_size
+        && index.unpacked_size <= i64::MAX as u64
+        && u32::try_from(index.entries.len()).is_ok()
+        && index.blocks.stored_position(u64::MAX) == index.stored_size
+        && index.registry.as_ref().is_none_or(RegistryVersion::is_printable)
+}
+
+/// The position behind an entry; nothing if its parts are not in order.
+fn end_of(entry: &Entry) -> Option<u64> {
+    let headers = entry.data.checked_sub(entry.start)?;
+    let end = entry.data.checked_add(entry.size.checked_next_multiple_of(BLOCK)?)?;
+    (headers.is_multiple_of(BLOCK) && (BLOCK..=MOST_HEADERS).contains(&headers)).then_some(end)
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use crate::layer::LayerPath;
-    use crate::layer::entry::BLOCK;
 
     /// An index of entries of these kinds and names, each with a header of one block and no data.
     pub(crate) fn index_of(entries: &[(EntryKind, &str)]) -> LayerIndex {
@@ -301,5 +330,39 @@ pub(crate) mod tests {
         let index = LayerIndex::read(tar.as_slice(), |_| {}).unwrap();
         let checksums: Vec<u32> = index.entries.iter().map(|entry| entry.checksum).collect();
         assert_eq!(checksums, [crc32fast::hash("some data".repeat(100).as_bytes()), 0]);
+    }
+
+    #[test]
+    fn indexes_that_no_layer_has_are_nothing() {
+        let right = index_of(&[(EntryKind::Directory, "a"), (EntryKind::File, "a/b"), (EntryKind::File, "a/c")]);
+        assert!(LayerIndex::decode(&right.encode(), &right.digest).is_some());
+        let changes: [fn(&mut LayerIndex); 14] = [
+            |index| {
+                index.entries[2].data += 4 << 20;
+                index.entries_end += 4 << 20;
+                index.unpacked_size += 4 << 20;
+            },
+            |index| {
+                let edition = Some("\u{1b}[31m".to_owned());
+                index.registry = Some(RegistryVersion { edition, ..RegistryVersion::default() });
+            },
+            |index| index.entries[1].start += 512,
+            |index| index.entries[1].data = index.entries[1].start,
+            |index| index.entries[1].data -= 1024,
+            |index| index.entries[1].data += 1,
+            |index| index.entries[2].size = u64::MAX,
+            |index| index.entries[2].size = u64::MAX - 1024,
+            |index| index.entries[0].size = 512,
+            |index| index.entries[1].security = Some(0),
+            |index| index.entries[1].head = Some(vec![0; HEAD_LENGTH + 1].into()),
+            |index| index.entries_end += 512,
+            |index| index.unpacked_size = 512,
+            |index| index.stored_size += 1,
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut wrong = right.clone();
+            change(&mut wrong);
+            assert_eq!(LayerIndex::decode(&wrong.encode(), &wrong.digest), None, "change {number}");
+        }
     }
 }

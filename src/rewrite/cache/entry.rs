@@ -6,11 +6,8 @@
 
 use std::io::{self, Read, Write};
 
-use crate::hive::RegistryVersion;
 use crate::image::Digest;
 use crate::layer::LayerIndex;
-use crate::layer::entry::{BLOCK, Entry, HEAD_LENGTH};
-use crate::layer::scan::MAX_EXTENDED_HEADER;
 use crate::plan::LayerLimit;
 
 /// The longest packed entry that is read, in bytes. That of a Windows base layer with 110,000 files has about five million.
@@ -21,9 +18,6 @@ const LONGEST: u64 = 512 << 20;
 
 /// A higher level makes entries of real images a tenth smaller, which is not worth its time.
 const LEVEL: i32 = 3;
-
-/// The most bytes of headers that reading a layer takes for one entry: its own, and three extended ones.
-const MOST_HEADERS: u64 = BLOCK + 3 * (BLOCK + MAX_EXTENDED_HEADER);
 
 /// The longest first line.
 const LONGEST_LINE: usize = 4096;
@@ -74,7 +68,7 @@ impl CacheEntry {
         match line.split_once(' ')? {
             ("layer", digest) => {
                 let digest: Digest = digest.parse().ok()?;
-                LayerIndex::decode(body, &digest).filter(is_sound).map(CacheEntry::Layer)
+                LayerIndex::decode(body, &digest).map(CacheEntry::Layer)
             }
             ("limits", words) if body.is_empty() => {
                 words.split(' ').map(limit).collect::<Option<_>>().map(CacheEntry::Limits)
@@ -94,32 +88,6 @@ fn word(limit: LayerLimit) -> &'static str {
 
 fn limit(text: &str) -> Option<LayerLimit> {
     [LayerLimit::Free, LayerLimit::NoPromotion, LayerLimit::Untouched].into_iter().find(|&limit| word(limit) == text)
-}
-
-/// Whether an index holds to what reading a layer always gives: positions that tile the tar, and numbers that lead somewhere.
-fn is_sound(index: &LayerIndex) -> bool {
-    let mut position = 0;
-    for entry in &index.entries {
-        let Some(end) = end_of(entry).filter(|_| entry.start == position) else { return false };
-        let is_described = entry.security.is_none_or(|number| (number as usize) < index.security.len());
-        if !is_described || entry.head.as_ref().is_some_and(|head| head.len() > HEAD_LENGTH) {
-            return false;
-        }
-        position = end;
-    }
-    position == index.entries_end
-        && index.entries_end <= index.unpacked_size
-        && index.unpacked_size <= i64::MAX as u64
-        && u32::try_from(index.entries.len()).is_ok()
-        && index.blocks.stored_position(u64::MAX) == index.stored_size
-        && index.registry.as_ref().is_none_or(RegistryVersion::is_printable)
-}
-
-/// The position behind an entry; nothing if its parts are not in order.
-fn end_of(entry: &Entry) -> Option<u64> {
-    let headers = entry.data.checked_sub(entry.start)?;
-    let end = entry.data.checked_add(entry.size.checked_next_multiple_of(BLOCK)?)?;
-    (headers.is_multiple_of(BLOCK) && (BLOCK..=MOST_HEADERS).contains(&headers)).then_some(end)
 }
 
 #[cfg(test)]
@@ -158,38 +126,6 @@ mod tests {
             Vec::new(),
         ] {
             assert_eq!(CacheEntry::unpack(&bytes), None);
-        }
-    }
-
-    #[test]
-    fn indexes_that_no_layer_has_are_nothing() {
-        let changes: [fn(&mut LayerIndex); 14] = [
-            |index| {
-                index.entries[2].data += 4 << 20;
-                index.entries_end += 4 << 20;
-                index.unpacked_size += 4 << 20;
-            },
-            |index| {
-                let edition = Some("\u{1b}[31m".to_owned());
-                index.registry = Some(RegistryVersion { edition, ..RegistryVersion::default() });
-            },
-            |index| index.entries[1].start += 512,
-            |index| index.entries[1].data = index.entries[1].start,
-            |index| index.entries[1].data -= 1024,
-            |index| index.entries[1].data += 1,
-            |index| index.entries[2].size = u64::MAX,
-            |index| index.entries[2].size = u64::MAX - 1024,
-            |index| index.entries[0].size = 512,
-            |index| index.entries[1].security = Some(0),
-            |index| index.entries[1].head = Some(vec![0; HEAD_LENGTH + 1].into()),
-            |index| index.entries_end += 512,
-            |index| index.unpacked_size = 512,
-            |index| index.stored_size += 1,
-        ];
-        for (number, change) in changes.iter().enumerate() {
-            let mut wrong = index();
-            change(&mut wrong);
-            assert_eq!(CacheEntry::unpack(&pack_layer(&wrong)), None, "change {number}");
         }
     }
 }
