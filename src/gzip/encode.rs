@@ -281,19 +281,19 @@ fn join<T>(thread: JoinHandle<T>) -> T {
 }
 
 fn work_off(jobs: &Mutex<Receiver<Job>>, level: Compression) {
-    let mut deflate = Compress::new(level, false);
     loop {
         // A poisoned lock means that another worker panicked; its panic is passed on when it is joined.
         let Ok(job) = jobs.lock().map(|jobs| jobs.recv()) else { return };
         let Ok(job) = job else { return };
         let (dictionary, bytes) = job.bytes.split_at(job.start);
         // Nobody waits for the result when the writing failed.
-        let _ = job.result.send(compress(&mut deflate, bytes, &dictionary[dictionary.len().saturating_sub(WINDOW)..]));
+        let _ = job.result.send(compress(level, bytes, &dictionary[dictionary.len().saturating_sub(WINDOW)..]));
     }
 }
 
-fn compress(deflate: &mut Compress, bytes: &[u8], dictionary: &[u8]) -> io::Result<Vec<u8>> {
-    deflate.reset();
+fn compress(level: Compression, bytes: &[u8], dictionary: &[u8]) -> io::Result<Vec<u8>> {
+    // A compressor that is used again finds other matches behind a dictionary: it hashes the bytes that it held there before.
+    let mut deflate = Compress::new(level, false);
     if !dictionary.is_empty() {
         deflate.set_dictionary(dictionary).map_err(io::Error::other)?;
     }

@@ -46,6 +46,16 @@ fn the_output_is_the_same_for_any_number_of_threads_and_any_writes() {
 }
 
 #[test]
+fn a_piece_does_not_depend_on_what_its_thread_compressed_before() {
+    // Few different bytes, so that there are matches everywhere, those across the ends of dictionaries too.
+    let bytes: Vec<u8> = sample(40 * PIECE, 5).iter().map(|byte| byte & 7).collect();
+    let one = encode(&bytes, 6, 1, bytes.len());
+    for threads in 2..6 {
+        assert!(encode(&bytes, 6, threads, bytes.len()) == one, "{threads} threads");
+    }
+}
+
+#[test]
 fn the_dictionary_of_the_piece_before_is_used() {
     let unit = sample(WINDOW - 1000, 11);
     let bytes: Vec<u8> = unit.iter().copied().cycle().take(4 * PIECE).collect();
