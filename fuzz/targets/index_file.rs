@@ -25,7 +25,7 @@ fuzz_target!(|body: &[u8]| {
     file.extend_from_slice(&index);
     let Some(index) = LayerIndex::decode(&file, &digest) else { return };
     index.data_size();
-    index.blocks.copyable(0..index.unpacked_size);
+    index.blocks.spans(0..index.unpacked_size);
     for number in 0..index.entries.len() {
         let entry = &index.entries[number];
         index.stored_share(entry.start..entry.end());

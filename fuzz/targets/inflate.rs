@@ -27,9 +27,9 @@ fuzz_target!(|stream: &[u8]| {
     let Some((data, map)) = read(stream, 256 << 10) else { return };
     assert_eq!(read(stream, 33_333), Some((data.clone(), map.clone())));
     let length = data.len() as u64;
-    for run in map.copyable(0..length) {
-        assert!(run.raw.start <= run.raw.end && run.raw.end <= length);
-        assert!(run.bits.start < run.bits.end && run.bits.end <= stream.len() as u64 * 8);
+    for span in map.spans(0..length) {
+        assert!(span.begin <= span.raw.start && span.raw.start < span.raw.end && span.raw.end <= length);
+        assert!(span.bits.start < span.bits.end && span.bits.end <= stream.len() as u64 * 8);
     }
     if !stream.is_empty() {
         let mut other = Vec::new();

@@ -4,7 +4,7 @@
 //! did in its source; then all its bytes but the first and the last are copied as they are, blocks with stored data, which
 //! are aligned to bytes, among them.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::ops::Range;
 
 /// How much is copied at once.
@@ -45,10 +45,9 @@ impl<W: Write> BitOutput<W> {
         self.output.write_all(bytes)
     }
 
-    /// Copies bits of another stream that are whole blocks.
-    pub fn copy_blocks(&mut self, source: &mut (impl Read + Seek), bits: &Range<u64>) -> io::Result<()> {
+    /// Copies bits of another stream that are whole blocks. The source begins with the byte in which they begin.
+    pub fn copy_blocks(&mut self, source: &mut impl Read, bits: &Range<u64>) -> io::Result<()> {
         self.fill_up_to((bits.start % 8) as u32)?;
-        source.seek(SeekFrom::Start(bits.start / 8))?;
         let mut left = bits.end.div_ceil(8) - bits.start / 8;
         let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
         while left > 0 {
@@ -139,8 +138,6 @@ const fn empty_dynamic() -> (u128, u32) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     fn inflate(bytes: &[u8]) -> Vec<u8> {
@@ -171,7 +168,7 @@ mod tests {
                     let mut output = BitOutput::new(Vec::new());
                     output.write_aligned(b"\0\x02\0\xfd\xffab").unwrap();
                     output.fill_up_to(before).unwrap();
-                    output.copy_blocks(&mut Cursor::new(source), &range).unwrap();
+                    output.copy_blocks(&mut source.as_slice(), &range).unwrap();
                     assert_eq!(u64::from(output.count), range.end % 8);
                     output.write_aligned(b"\0\x01\0\xfe\xffc").unwrap();
                     assert_eq!(inflate(&output.finish().unwrap()), b"abc", "{from} {before} {odd}");
@@ -188,10 +185,10 @@ mod tests {
         deflate.flush().unwrap();
         let source = deflate.get_ref().clone();
         let mut output = BitOutput::new(Vec::new());
-        output.copy_blocks(&mut Cursor::new(&source), &(0..source.len() as u64 * 8)).unwrap();
+        output.copy_blocks(&mut source.as_slice(), &(0..source.len() as u64 * 8)).unwrap();
         assert_eq!(inflate(&output.finish().unwrap()), data);
         let mut short = BitOutput::new(Vec::new());
-        let error = short.copy_blocks(&mut Cursor::new(&source), &(0..source.len() as u64 * 8 + 1)).unwrap_err();
+        let error = short.copy_blocks(&mut source.as_slice(), &(0..source.len() as u64 * 8 + 1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 

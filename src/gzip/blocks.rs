@@ -1,4 +1,4 @@
-//! The block map: where the deflate blocks of a blob lie, and which of them can be copied with a part of its data.
+//! The block map: where the deflate blocks of a blob lie, and of what use they are for a part of its data.
 //!
 //! The map keeps *stretches*: runs of whole blocks with at least [`LEAST`] bytes of data, so that a blob of a million tiny
 //! blocks does not need more memory than one of large ones.
@@ -11,6 +11,10 @@ use super::WINDOW;
 
 /// How much data a stretch holds at least, in bytes, if it can be copied.
 pub const LEAST: u64 = 8 << 10;
+
+/// How much data, and how much of the blob, is read at most in order to take matches over, in bytes. Blocks are seldom larger than
+/// a tenth of this, but a hostile one may be as large as a layer.
+const FARTHEST: u64 = 4 << 20;
 
 /// Where blocks lie in a blob. The map of a blob that is not gzip has stretches too, but nothing in them can be copied.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -44,13 +48,28 @@ enum Kind {
     First = 2,
 }
 
-/// Blocks that can be copied together.
+/// A part of the data, and what there is of it in the blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// The data in them, as positions in the data of the blob.
+pub struct Span {
+    /// The part, as positions in the data of the blob.
     pub raw: Range<u64>,
-    /// Their bits, as positions in the blob.
+    /// Of what use the blocks are.
+    pub blocks: Use,
+    /// Where the data of the blocks begins, which is at the part or before it.
+    pub begin: u64,
+    /// The blocks, as positions in the blob in bits.
     pub bits: Range<u64>,
+}
+
+/// What blocks can be used for where a part of the data is kept as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// They hold the part and nothing else, and refer to nothing before it: they can be copied.
+    Copy,
+    /// They hold the part, and their matches can be taken over as far as what they refer to is there.
+    Matches,
+    /// What they are is not known.
+    Nothing,
 }
 
 impl BlockMap {
@@ -59,31 +78,44 @@ impl BlockMap {
         BlockMap { stretches: Vec::new(), raw_end: raw_length, bit_end: stored_length * 8 }
     }
 
-    /// The blocks that can be copied where this part of the data is kept as a whole, in order.
-    pub fn copyable(&self, part: Range<u64>) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
+    /// What the blocks are good for where this part of the data is kept as a whole, span by span.
+    pub fn spans(&self, part: Range<u64>) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        let part = part.start..part.end.min(self.raw_end);
         // Whether what stands before a block in the part is all that the block can refer to.
         let mut is_independent = false;
-        let first = self.stretches.partition_point(|stretch| stretch.raw < part.start);
+        let first = self.stretches.partition_point(|stretch| stretch.raw <= part.start).saturating_sub(1);
         for (number, stretch) in self.stretches.iter().enumerate().skip(first) {
             let (raw_end, bit_end) =
                 self.stretches.get(number + 1).map_or((self.raw_end, self.bit_end), |next| (next.raw, next.bit));
-            if raw_end > part.end {
+            let raw = stretch.raw.max(part.start)..raw_end.min(part.end);
+            if stretch.raw >= part.end {
                 break;
             }
-            is_independent |= stretch.kind == Kind::First || stretch.raw >= part.start.saturating_add(WINDOW as u64);
-            if stretch.kind == Kind::Opaque || !is_independent {
+            if raw.is_empty() {
                 continue;
             }
-            match runs.last_mut() {
-                Some(run) if run.bits.end == stretch.bit => {
-                    run.raw.end = raw_end;
-                    run.bits.end = bit_end;
+            is_independent |= (stretch.kind == Kind::First && stretch.raw >= part.start)
+                || stretch.raw >= part.start.saturating_add(WINDOW as u64);
+            let is_near = raw.end - stretch.raw <= FARTHEST && bit_end - stretch.bit <= FARTHEST * 8;
+            let blocks = match stretch.kind {
+                Kind::First | Kind::Following if is_independent && raw == (stretch.raw..raw_end) => Use::Copy,
+                Kind::First | Kind::Following if is_near => Use::Matches,
+                _ => Use::Nothing,
+            };
+            match spans.last_mut() {
+                Some(span)
+                    if span.blocks == blocks
+                        && span.bits.end == stretch.bit
+                        && (blocks != Use::Matches || bit_end - span.bits.start <= FARTHEST * 8) =>
+                {
+                    span.raw.end = raw.end;
+                    span.bits.end = bit_end;
                 }
-                _ => runs.push(Run { raw: stretch.raw..raw_end, bits: stretch.bit..bit_end }),
+                _ => spans.push(Span { raw, blocks, begin: stretch.raw, bits: stretch.bit..bit_end }),
             }
         }
-        runs
+        spans
     }
 
     /// The position in the blob, in bytes, that belongs to one in the data: on a straight line within a stretch.
@@ -227,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_can_be_copied_depends_on_what_stands_before() {
-        let run = |raw: Range<u64>, bits: Range<u64>| Run { raw: raw.start * K..raw.end * K, bits };
+        let run = |raw: Range<u64>, bits: Range<u64>| (raw.start * K..raw.end * K, bits);
         let second = run(100..140, 5001..7000);
         for (part, expected) in [
             (0..150 * K, vec![run(0..80, 80..4000), second.clone()]),
@@ -244,16 +276,58 @@ mod tests {
             (0, 0).map_part(vec![]),
             (u64::MAX - 1, u64::MAX).map_part(vec![]),
         ] {
-            assert_eq!(map().copyable(part.clone()), expected, "{part:?}");
+            assert_eq!(copied(&map(), part.clone()), expected, "{part:?}");
         }
     }
 
+    /// The data and the bits of the blocks that are copied.
+    fn copied(map: &BlockMap, part: Range<u64>) -> Vec<Copied> {
+        let spans = map.spans(part).into_iter().filter(|span| span.blocks == Use::Copy);
+        spans
+            .map(|span| {
+                assert_eq!(span.begin, span.raw.start);
+                (span.raw, span.bits)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_in_blocks_with_matches() {
+        let span = |raw: Range<u64>, blocks, begin: u64, bits: Range<u64>| Span {
+            raw: raw.start * K..raw.end * K,
+            blocks,
+            begin: begin * K,
+            bits,
+        };
+        assert_eq!(
+            map().spans(25 * K..145 * K),
+            [
+                span(25..60, Use::Matches, 20, 1000..3000),
+                span(60..80, Use::Copy, 60, 3000..4000),
+                span(80..100, Use::Nothing, 80, 4000..5001),
+                span(100..140, Use::Copy, 100, 5001..7000),
+                span(140..145, Use::Nothing, 140, 7000..8000),
+            ]
+        );
+        assert_eq!(map().spans(30 * K..39 * K), [span(30..39, Use::Matches, 20, 1000..2000)]);
+        assert_eq!(map().spans(200 * K..300 * K), []);
+        // One block that is too large to be read for a part of it.
+        let mut recorder = Recorder::default();
+        recorder.member_begins(0, 80);
+        recorder.block_ends(2 * FARTHEST, 1 << 20);
+        let map = recorder.finish(2 * FARTHEST + 10, 1 << 20);
+        assert_eq!(map.spans(K..2 * K)[0].blocks, Use::Matches);
+        assert_eq!(map.spans(FARTHEST..FARTHEST + K)[0].blocks, Use::Nothing);
+    }
+
+    type Copied = (Range<u64>, Range<u64>);
+
     trait MapPart {
-        fn map_part(self, runs: Vec<Run>) -> (Range<u64>, Vec<Run>);
+        fn map_part(self, runs: Vec<Copied>) -> (Range<u64>, Vec<Copied>);
     }
 
     impl MapPart for (u64, u64) {
-        fn map_part(self, runs: Vec<Run>) -> (Range<u64>, Vec<Run>) {
+        fn map_part(self, runs: Vec<Copied>) -> (Range<u64>, Vec<Copied>) {
             (self.0..self.1, runs)
         }
     }
@@ -283,7 +357,7 @@ mod tests {
         }
         let map = recorder.finish(100_000, 100_000_000 / 8);
         assert!(map.stretches.len() < 40, "{}", map.stretches.len());
-        assert_eq!(map.copyable(0..100_000), []);
+        assert_eq!(copied(&map, 0..100_000), []);
     }
 
     #[test]
@@ -297,7 +371,7 @@ mod tests {
             recorder.member_ends();
         }
         let map = recorder.finish(10 * K, 1_000_000);
-        assert_eq!(map.copyable(0..10 * K), [Run { raw: 0..10 * K, bits: 80..500 }]);
+        assert_eq!(copied(&map, 0..10 * K), [(0..10 * K, 80..500)]);
         assert!(map.stretches.len() < 5);
     }
 

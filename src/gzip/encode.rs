@@ -3,13 +3,12 @@
 //! What is written is cut every [`PIECE`] bytes, and where blocks are taken over. Each piece is compressed on its own, with
 //! the 32 KiB before it as dictionary, and ended with a sync flush, so that the pieces stand behind each other in one
 //! deflate stream. Where the cuts are depends neither on the number of threads nor on the sizes of the writes, and so
-//! neither does the output.
+//! neither does the output. A piece that holds mostly what other blocks held is compressed with their matches
+//! ([`recode`](super::recode)).
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -17,9 +16,10 @@ use std::thread::{self, JoinHandle};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::bits::BitOutput;
-use super::blocks::Run;
+use super::blocks::{BlockMap, Span, Use};
+use super::recode::{Hint, recode};
+use super::source::Source;
 use super::{WINDOW, member};
-use crate::error::{IoContext, PathError};
 
 /// How many bytes are compressed as one piece.
 pub const PIECE: usize = 256 << 10;
@@ -35,7 +35,9 @@ pub struct GzipWriter<W: Write + Send + 'static> {
     pending: Vec<u8>,
     /// Where in `pending` that begins.
     start: usize,
-    /// The blocks that take the place of what is written next.
+    /// Where its tokens are, as far as it comes from somewhere.
+    hints: Vec<Hint>,
+    /// What is written next.
     awaited: Option<Awaited>,
     checksum: crc32fast::Hasher,
     length: u64,
@@ -45,53 +47,18 @@ pub struct GzipWriter<W: Write + Send + 'static> {
     writer: Option<JoinHandle<io::Result<W>>>,
 }
 
-/// A blob that blocks are copied from.
-#[derive(Debug)]
-pub struct Source {
-    file: File,
-    path: PathBuf,
-}
-
-impl Source {
-    /// Opens a blob.
-    pub fn open(path: impl Into<PathBuf>) -> Result<Source, PathError> {
-        let path = path.into();
-        let file = File::open(&path).context_path("open", &path)?;
-        Ok(Source { file, path })
-    }
-}
-
-impl Source {
-    /// The failure names the source, because whoever writes would take it for one of the output.
-    fn name_it<T>(&self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| io::Error::new(error.kind(), PathError::new("read", &self.path, error)))
-    }
-}
-
-impl Read for &Source {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.name_it((&self.file).read(bytes))
-    }
-}
-
-impl Seek for &Source {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.name_it((&self.file).seek(to))
-    }
-}
-
 /// A part of a source's data that is being written.
 struct Awaited {
     source: Arc<Source>,
-    /// The blocks that are copied, in order; the first one may be under way.
-    runs: VecDeque<Run>,
+    /// What is still to come of it, in order; the first span may be under way.
+    spans: VecDeque<Span>,
     /// Where in the source's data the next byte is.
     position: u64,
 }
 
 impl Awaited {
-    fn is_in_run(&self) -> bool {
-        self.runs.front().is_some_and(|run| run.raw.start < self.position)
+    fn is_in_copied_blocks(&self) -> bool {
+        self.spans.front().is_some_and(|span| span.blocks == Use::Copy && span.raw.start < self.position)
     }
 }
 
@@ -106,6 +73,7 @@ struct Job {
     bytes: Vec<u8>,
     /// What stands before this in `bytes` is the dictionary.
     start: usize,
+    hints: Vec<Hint>,
     result: Sender<io::Result<Vec<u8>>>,
 }
 
@@ -128,6 +96,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         GzipWriter {
             pending: Vec::with_capacity(WINDOW + PIECE),
             start: 0,
+            hints: Vec::new(),
             awaited: None,
             checksum: crc32fast::Hasher::new(),
             length: 0,
@@ -138,14 +107,15 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         }
     }
 
-    /// Announces that what is written next is the source's data from this position on, as far as these runs of blocks
-    /// reach, so that they can be copied ([`BlockMap::copyable`](super::BlockMap::copyable) finds them).
+    /// Announces that what is written next is this part of a source's data, so that its blocks can be copied, or their
+    /// matches taken over.
     ///
     /// # Errors
-    /// If what was announced before ends within a run.
-    pub fn expect(&mut self, source: &Arc<Source>, position: u64, runs: Vec<Run>) -> io::Result<()> {
+    /// If what was announced before ends within blocks that are copied.
+    pub fn expect(&mut self, source: &Arc<Source>, blocks: &BlockMap, part: Range<u64>) -> io::Result<()> {
         self.check_whole()?;
-        self.awaited = Some(Awaited { source: Arc::clone(source), runs: runs.into(), position });
+        let (position, spans) = (part.start, blocks.spans(part).into());
+        self.awaited = Some(Awaited { source: Arc::clone(source), spans, position });
         Ok(())
     }
 
@@ -186,6 +156,29 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         Ok(taken)
     }
 
+    /// Writes data at this position of a source's, which is compressed with the matches that it has there.
+    fn compress_with_matches(
+        &mut self,
+        bytes: &[u8],
+        span: &Span,
+        position: u64,
+        source: Arc<Source>,
+    ) -> io::Result<usize> {
+        let at = self.pending.len();
+        let length = bytes.len().min(PIECE - (at - self.start));
+        match self.hints.last_mut() {
+            // One that ends here is not of the same span if there is something else between them in the source.
+            Some(hint) if hint.bytes.end == at && hint.end() == position && hint.has_blocks(&source, &span.bits) => {
+                hint.bytes.end += length;
+            }
+            _ => {
+                let (begin, bits) = (span.begin, span.bits.clone());
+                self.hints.push(Hint { bytes: at..at + length, position, source, begin, bits });
+            }
+        }
+        self.compress(&bytes[..length])
+    }
+
     /// Passes over data whose blocks are copied; `left` bytes of it follow. Only the last of it can be referred to.
     fn pass_over(&mut self, bytes: &[u8], left: u64) {
         let before = usize::try_from(left).map_or(WINDOW, |left| left.min(WINDOW));
@@ -210,9 +203,10 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         next.extend_from_slice(&self.pending[self.pending.len().saturating_sub(WINDOW)..]);
         let start = std::mem::replace(&mut self.start, next.len());
         let bytes = std::mem::replace(&mut self.pending, next);
+        let hints = std::mem::take(&mut self.hints);
         let (result, receive) = mpsc::channel();
         self.send(Part::Piece(receive))?;
-        self.work.send(Job { bytes, start, result }).map_err(|_| gone())
+        self.work.send(Job { bytes, start, hints, result }).map_err(|_| gone())
     }
 
     fn send(&self, part: Part) -> io::Result<()> {
@@ -221,7 +215,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
 
     fn check_whole(&self) -> io::Result<()> {
         match &self.awaited {
-            Some(awaited) if awaited.is_in_run() => Err(io::Error::new(
+            Some(awaited) if awaited.is_in_copied_blocks() => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "the data of copied blocks was not written to their end",
             )),
@@ -232,33 +226,31 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
 
 impl<W: Write + Send + 'static> Write for GzipWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let next_run = self.awaited.as_ref().and_then(|awaited| awaited.runs.front().cloned().zip(Some(awaited)));
-        let taken = match next_run {
+        let next = self.awaited.as_ref().and_then(|awaited| awaited.spans.front().cloned().zip(Some(awaited)));
+        let taken = match next {
             None => self.compress(bytes)?,
-            Some((run, awaited)) => {
-                let position = awaited.position;
-                let until = if position < run.raw.start { run.raw.start } else { run.raw.end };
-                let part = usize::try_from(until - position).map_or(bytes, |left| &bytes[..left.min(bytes.len())]);
-                if position < run.raw.start {
-                    self.compress(part)?
-                } else {
-                    if position == run.raw.start {
-                        let source = Arc::clone(&awaited.source);
-                        self.send_pending()?;
-                        self.send(Part::Blocks { source, bits: run.bits })?;
+            Some((span, awaited)) => {
+                let (position, source) = (awaited.position, Arc::clone(&awaited.source));
+                let left = span.raw.end - position;
+                let part = usize::try_from(left).map_or(bytes, |left| &bytes[..left.min(bytes.len())]);
+                match span.blocks {
+                    Use::Nothing => self.compress(part)?,
+                    Use::Matches => self.compress_with_matches(part, &span, position, source)?,
+                    Use::Copy => {
+                        if position == span.raw.start {
+                            self.send_pending()?;
+                            self.send(Part::Blocks { source, bits: span.bits })?;
+                        }
+                        self.pass_over(part, left - part.len() as u64);
+                        part.len()
                     }
-                    self.pass_over(part, until - position - part.len() as u64);
-                    part.len()
                 }
             }
         };
         if let Some(awaited) = &mut self.awaited {
             awaited.position += taken as u64;
-            if awaited.runs.front().is_some_and(|run| run.raw.end == awaited.position) {
-                awaited.runs.pop_front();
-            }
-            if awaited.runs.is_empty() {
-                self.awaited = None;
+            if awaited.spans.front().is_some_and(|span| span.raw.end == awaited.position) {
+                awaited.spans.pop_front();
             }
         }
         self.checksum.update(&bytes[..taken]);
@@ -285,9 +277,19 @@ fn work_off(jobs: &Mutex<Receiver<Job>>, level: Compression) {
         // A poisoned lock means that another worker panicked; its panic is passed on when it is joined.
         let Ok(job) = jobs.lock().map(|jobs| jobs.recv()) else { return };
         let Ok(job) = job else { return };
-        let (dictionary, bytes) = job.bytes.split_at(job.start);
         // Nobody waits for the result when the writing failed.
-        let _ = job.result.send(compress(level, bytes, &dictionary[dictionary.len().saturating_sub(WINDOW)..]));
+        let _ = job.result.send(job.compress(level));
+    }
+}
+
+impl Job {
+    fn compress(&self, level: Compression) -> io::Result<Vec<u8>> {
+        let hinted: usize = self.hints.iter().map(|hint| hint.bytes.len()).sum();
+        if hinted * 2 >= self.bytes.len() - self.start {
+            return recode(&self.bytes, self.start, &self.hints);
+        }
+        let (dictionary, bytes) = self.bytes.split_at(self.start);
+        compress(level, bytes, &dictionary[dictionary.len().saturating_sub(WINDOW)..])
     }
 }
 
@@ -318,7 +320,7 @@ fn write_member<W: Write>(mut output: W, parts: &Receiver<Part>) -> io::Result<W
         match part {
             // The worker is gone only if it panicked, which is passed on when it is joined.
             Part::Piece(result) => bits.write_aligned(&result.recv().map_err(|_| gone())??)?,
-            Part::Blocks { source, bits: range } => bits.copy_blocks(&mut &*source, &range)?,
+            Part::Blocks { source, bits: range } => bits.copy_blocks(&mut source.reader(range.start / 8), &range)?,
             Part::End { checksum, length } => {
                 let mut output = bits.finish()?;
                 member::write_trailer(&mut output, checksum, length)?;

@@ -83,12 +83,12 @@ impl LayerWriter {
         Ok(LayerWriter { encoder, raw: Hasher::new(), scan: Ok(Scanner::new()), compression, recompress, path })
     }
 
-    /// Announces that what is written next is this part of a source's data, so that its blocks need not be made again.
+    /// Announces that what is written next is this part of a source's data, so that what its blocks are need not be found out again.
     /// A writer that does not copy blocks takes no notice.
     pub fn expect(&mut self, source: &Arc<Source>, blocks: &BlockMap, part: Range<u64>) -> Result<(), PathError> {
         match &mut self.encoder {
             Encoder::Gzip(encoder) if !self.recompress => {
-                encoder.expect(source, part.start, blocks.copyable(part)).context_path("write to", &self.path)
+                encoder.expect(source, blocks, part).context_path("write to", &self.path)
             }
             _ => Ok(()),
         }
