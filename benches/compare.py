@@ -6,8 +6,8 @@
 
 The image is made by the sample generator. In every round, each program removes the same directories from the same layers;
 ratios are to the floor of the same round: inflating the layers, hashing what comes and hashing as much as went in, in one
-process and with the same libraries. CPU time is that of a program with all its children. Layers are in the page cache.
-Programs that are not installed are left out. Needs Python 3.11.
+process and with the same libraries. CPU time is that of a program with all its children. Peak memory is that of the largest
+process. Layers are in the page cache. Programs that are not installed are left out. Needs Python 3.11.
 """
 
 import argparse
@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -43,16 +42,34 @@ with tarfile.open(source) as old, tarfile.open(fileobj=sys.stdout.buffer, mode='
 """
 
 
+# Runs a command and prints CPU seconds and wall seconds of it and its children, and the peak memory of the largest, in KiB.
+# On Linux, a process begins with the peak of the one that it was forked from; so it is this small one, and not a grown one.
+USAGE = """
+import os, sys, time
+begun = time.monotonic()
+child = os.fork()
+if child == 0:
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.execvp(sys.argv[1], sys.argv[1:])
+    except OSError as error:
+        print(error, file=sys.stderr)
+    finally:
+        os._exit(127)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_utime + usage.ru_stime, time.monotonic() - begun, usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+
+
 def measured(command, **options):
-    """CPU seconds and wall seconds of a command and its children."""
-    begun = time.monotonic()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
-    errors = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        sys.exit(f"{command} failed: {errors.decode(errors='replace')}")
-    return usage.ru_utime + usage.ru_stime, time.monotonic() - begun
+    """CPU seconds, wall seconds and peak memory in MB of a command and its children."""
+    usage = [sys.executable, "-ISc", USAGE, *command]
+    result = subprocess.run(usage, stdin=subprocess.DEVNULL, capture_output=True, **options)
+    if result.returncode != 0:
+        sys.exit(f"{command} failed: {result.stderr.decode(errors='replace')}")
+    cpu, wall, peak = result.stdout.split()
+    return float(cpu), float(wall), float(peak) * 1024 / 1e6
 
 
 def layers_of(layout):
@@ -162,25 +179,26 @@ def scenario(name, patterns, base, work, arguments):
             shutil.rmtree(slim, ignore_errors=True)
             # Each job is to rewrite, and not to find what the one before has rewritten.
             shutil.rmtree(cache / "rewritten", ignore_errors=True)
-            found = measured(command, env=environment)
-            measures[job].append([value / least for value, least in zip(found, floor)])
+            cpu, wall, peak = measured(command, env=environment)
+            measures[job].append((cpu / floor[0], wall / floor[1], peak))
             if job not in notes:
                 made = results or layers_of(slim)
                 notes[job] = (sum(layer.stat().st_size for layer in made), damage_or_nothing(made))
 
     size_before = sum(layer.stat().st_size for layer in layers)
-    floor = [statistics.median(column) for column in zip(*floors)]
+    cpu, wall, peak = [statistics.median(column) for column in zip(*floors)]
     print(f"\n### {name}: {', '.join(patterns)}\n")
-    print(f"{size_before / 1e6:.1f} MB compressed; the floor is {floor[0]:.2f} s of CPU, {floor[1]:.2f} s wall\n")
-    print("| program | CPU, times the floor | wall, times the floor | output MB | broken links | bare files |")
-    print("|---|---|---|---|---|---|")
+    took = f"{cpu:.2f} s of CPU, {wall:.2f} s wall, {peak:.0f} MB of memory"
+    print(f"{size_before / 1e6:.1f} MB compressed; the floor is {took}\n")
+    print("| program | CPU, times the floor | wall, times the floor | peak MB | output MB | broken links | bare files |")
+    print("|---|---|---|---|---|---|---|")
     for job, _, _ in jobs:
-        cpu, wall = (statistics.median(column) for column in zip(*measures[job]))
+        cpu, wall, peak = (statistics.median(column) for column in zip(*measures[job]))
         size, damaged = notes[job]
         # What the image has itself is no program's fault.
         pairs = zip(damaged, damaged_before) if damaged else []
         broken, bare = [max(0, after - before) for after, before in pairs] or ("not a tar", "not a tar")
-        print(f"| {job} | {cpu:.2f} | {wall:.2f} | {size / 1e6:.2f} | {broken} | {bare} |", flush=True)
+        print(f"| {job} | {cpu:.2f} | {wall:.2f} | {peak:.0f} | {size / 1e6:.2f} | {broken} | {bare} |", flush=True)
 
 
 if __name__ == "__main__":
