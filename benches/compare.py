@@ -9,7 +9,18 @@ ratios are to the floor of the same round: inflating the layers, hashing what co
 process and with the same libraries. CPU time is that of a program with all its children. Peak memory is that of the largest
 process. Layers are in the page cache. Needs Python 3.11.
 
-Programs that are not installed are left out. A program that fails has a row with its last words.
+Measured are, as far as they are installed:
+
+- bsdtar, GNU tar and Python's tarfile with gzip or pigz, which filter each layer.
+- regctl, which rewrites layers in a layout. It knows no patterns, so it has no row where there are some.
+- umoci and buildah, which unpack the image and store a further layer that says what was removed. They need root, and they
+  fail on an image whose hard links lead to files of a lower layer in other letter case. So they are run also on a copy of
+  the image that spells such links as the lower layer does and says that it is for Linux ("Linux copy").
+- crane, which makes one layer of all, and skopeo, which copies. They can remove nothing, and show what moving an image takes.
+  crane works on a registry, which is a process of its own on this machine and not measured.
+
+A program that fails has a row with its last words. Debian has all but regctl and crane: buildah, libarchive-tools, pigz,
+skopeo, umoci.
 """
 
 import argparse
@@ -21,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 
-from images import damage, layers_of
+from images import damage, layers_of, linux_copy
 from peers import Job, peers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -64,6 +75,14 @@ def measured(command):
     return float(cpu), float(wall), float(peak) * 1024 / 1e6
 
 
+def make_empty(directory):
+    """Makes a directory, anew if there is one; programs that unpack may leave directories in it that nobody may write to."""
+    if directory.exists():
+        subprocess.run(["chmod", "-R", "u+rwx", directory], check=True)
+        shutil.rmtree(directory)
+    directory.mkdir()
+
+
 def last_words(error):
     """Why a program failed, as far as the end of what it said tells it."""
     parts = error.stderr.decode(errors="replace").strip().rpartition("\n")[2].split(": ")
@@ -87,6 +106,8 @@ def main():
         base = arguments.work or work / "base"
         if not (base / "index.json").exists():
             subprocess.run([arguments.programs / "examples/sample", base, "--scale", arguments.scale], check=True)
+        if not arguments.without_peers and (shutil.which("umoci") or shutil.which("buildah")):
+            linux_copy(base, work / "linux")
         for name in arguments.only or SCENARIOS:
             scenario(name, SCENARIOS[name], base.resolve(), work, arguments)
 
@@ -107,7 +128,7 @@ def scenario(name, patterns, base, work, arguments):
         "winslim --recompress": [*build, "--recompress"],
     }
     own = [Job(job, command, lambda: layers_of(out / "slim"), base) for job, command in commands.items()]
-    jobs = own if arguments.without_peers else [*own, *peers(base, patterns, out)]
+    jobs = own if arguments.without_peers else [*own, *peers(base, work / "linux", patterns, out)]
 
     layers = layers_of(base)
     damaged_before = {image: damage(layers_of(image)) for image in {job.base for job in jobs}}
@@ -120,8 +141,7 @@ def scenario(name, patterns, base, work, arguments):
         for job in jobs:
             if job in failures:
                 continue
-            shutil.rmtree(out, ignore_errors=True)
-            out.mkdir()
+            make_empty(out)
             # Each job is to rewrite, and not to find what the one before has rewritten.
             shutil.rmtree(cache / "rewritten", ignore_errors=True)
             try:
