@@ -1,9 +1,11 @@
 //! The same input gives the same digests, whatever the machine.
 
+use std::process::Command;
+
 use crate::generator::Image;
 use crate::generator::compress::Compression;
 use crate::generator::layout::Format;
-use crate::support::{Manifest, Sandbox, check, profile};
+use crate::support::{Manifest, Sandbox, check, profile, run};
 use crate::{base_of, sample_base, tiny_image};
 
 #[test]
@@ -22,6 +24,31 @@ fn threads_and_repetition_do_not_matter() {
     }
     digests.dedup();
     assert_eq!(digests.len(), 1, "{digests:?}");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_processor_without_vector_instructions_gives_the_same() {
+    let sandbox = Sandbox::new();
+    let base = sample_base(&sandbox);
+    let profile = sandbox.file("profile.toml", &profile(&[r"Windows\SysWOW64", r"Windows\WinSxS\amd64_*"], ""));
+    for options in [&[][..], &["--recompress"], &["--compression", "zstd"]] {
+        let command = |name: &str| {
+            let target = format!("{}:slim", sandbox.layout(name));
+            let arguments = [&["build", &base.reference, "-p", &profile, "-t", &target], options].concat();
+            sandbox.command(&arguments, &[("WINSLIM_CACHE_DIR", &format!("cache-{name}"))])
+        };
+        run(command("here"), "winslim itself").done();
+        // Libraries ask the processor what it can do as they run; the emulator answers for one of 2006.
+        let there = command("there");
+        let mut emulator = Command::new("qemu-x86_64");
+        emulator.args(["-cpu", "core2duo"]).arg(there.get_program()).args(there.get_args());
+        emulator.current_dir(sandbox.path(".")).env_clear();
+        emulator.envs(there.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run(emulator, "the Debian package qemu-user").done();
+        let digests = ["here", "there"].map(|name| Manifest::of_layout(&sandbox.path(name)).digest);
+        assert_eq!(digests[0], digests[1], "{options:?}");
+    }
 }
 
 #[test]
