@@ -41,8 +41,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SCENARIOS = {
     "one directory": [r"Windows\Fonts"],
     "a tenth": [r"Windows\assembly"],
-    "a third, scattered": [r"Windows\WinSxS\*[0-9a]\**", r"Windows\System32\*[a-h].*", r"Windows\SysWOW64\*[a-h].*"],
+    # The 32-bit half, native images and drivers.
+    "a third": [
+        *(rf"Windows\{name}" for name in ["SysWOW64", "assembly", "servicing", r"System32\DriverStore"]),
+        *(rf"Windows\WinSxS\{name}_*" for name in ["x86", "wow64"]),
+    ],
     "most": [r"Windows\WinSxS", r"Windows\assembly", r"Windows\SysWOW64", r"Windows\System32\[d-z]*"],
+    # The worst case: thousands of names whose data is still needed and moves to other names.
+    "scattered names": [r"Windows\WinSxS\*[0-9a]\**", r"Windows\System32\*[a-h].*", r"Windows\SysWOW64\*[a-h].*"],
 }
 
 # Runs a command and prints CPU seconds and wall seconds of it and its children, and the peak memory of the largest, in KiB.
