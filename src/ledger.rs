@@ -347,16 +347,3 @@ impl Pull {
         }
     }
 }
-
-impl Ledger {
-    /// The ledger as JSON text, indented, with a newline at its end.
-    pub fn to_json(&self) -> String {
-        #[expect(
-            clippy::unwrap_used,
-            reason = "only maps with keys that are no strings fail, and the ledger has no maps"
-        )]
-        let mut text = serde_json::to_string_pretty(self).unwrap();
-        text.push('\n');
-        text
-    }
-}

@@ -25,7 +25,7 @@ use crate::layer::LayerStack;
 use crate::ledger::Ledger;
 use crate::lock::{Lock, LockedBase};
 use crate::profile::RuleSet;
-use crate::report;
+use crate::report::Report;
 use crate::report::inspect::show;
 use crate::rewrite::additions::DEFAULT_TIME;
 use crate::transport::{Delivered, LocalBlob, Reference, Target};
@@ -83,7 +83,7 @@ pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> R
         for warning in &ledger.warnings {
             surroundings.printer.warn(warning);
         }
-        surroundings.printer.say(report::ledger::to_text(ledger).trim_end());
+        surroundings.printer.say(ledger.to_text().trim_end());
     }
     surroundings.printer.result(&results)?;
     Ok(ExitStatus::Done)
@@ -307,12 +307,11 @@ impl Files {
                 continue;
             }
             let parts = self.summaries.iter().zip(ledgers).filter(|(other, _)| *other == path);
-            let parts: Vec<String> = parts.map(|(_, ledger)| report::ledger::to_markdown(ledger)).collect();
+            let parts: Vec<String> = parts.map(|(_, ledger)| ledger.to_markdown()).collect();
             write_file(path, &parts.join("\n")).context("the image is pushed, but the summary cannot be written")?;
             written.push(path);
         }
-        for (path, ledger) in self.reports.iter().zip(ledgers) {
-            let page = report::html::ledger::page(ledger);
+        for (path, page) in self.reports.iter().zip(ledgers.iter().filter_map(Report::to_html)) {
             write_file(path, &page).context("the image is pushed, but the report cannot be written")?;
         }
         Ok(())

@@ -18,6 +18,7 @@ use crate::ledger::{
     Totals,
 };
 use crate::profile::RuleSet;
+use crate::report::Report;
 use crate::transport::{LocalBlob, Reference, Target};
 
 const TOOL: Tool = Tool { name: "winslim", version: env!("CARGO_PKG_VERSION") };

@@ -36,7 +36,9 @@ impl CacheContents {
         let bytes = kinds.iter().map(|files| files.bytes).sum();
         CacheContents { schema: SCHEMA, directory, kinds, bytes }
     }
+}
 
+impl Report for CacheContents {
     fn page(&self) -> Page {
         let mut page = Page::new(self.directory.clone());
         let mut table = Table::new(&["what", "files", "size"], &[1, 2]);
@@ -78,7 +80,9 @@ impl CachePruned {
             left_bytes,
         }
     }
+}
 
+impl Report for CachePruned {
     fn page(&self) -> Page {
         let mut page = Page::new(self.directory.clone());
         let deleted = ByteSize(self.deleted_bytes);
@@ -123,7 +127,9 @@ impl CacheDamage {
     pub fn is_sound(&self) -> bool {
         self.damaged.is_empty()
     }
+}
 
+impl Report for CacheDamage {
     fn page(&self) -> Page {
         let mut page = Page::new(self.directory.clone());
         page.line(format!("checked: {}; damaged: {}", files(self.checked), self.damaged.len()));
@@ -140,26 +146,6 @@ impl CacheDamage {
 fn files(count: u64) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
-
-macro_rules! reports {
-    ($($report:ty),*) => {$(
-        impl Report for $report {
-            fn to_text(&self) -> String {
-                self.page().to_text()
-            }
-
-            fn to_markdown(&self) -> String {
-                self.page().to_markdown()
-            }
-
-            fn to_json(&self) -> String {
-                super::json(self)
-            }
-        }
-    )*};
-}
-
-reports!(CacheContents, CachePruned, CacheDamage);
 
 #[cfg(test)]
 mod tests {

@@ -95,7 +95,9 @@ impl DiffReport {
         }
         report
     }
+}
 
+impl Report for DiffReport {
     fn page(&self) -> Page {
         let mut page = Page::new(format!("{} → {}", self.before.reference, self.after.reference));
         let names = |count: usize| if count == 1 { "name" } else { "names" };
@@ -142,19 +144,5 @@ fn line(row: &NameRow) -> String {
     match (row.before, row.after) {
         (Some(_), Some(_)) => format!("{} → {}  {}", size(row.before), size(row.after), row.path),
         _ => format!("{:>8}  {}", size(row.before.or(row.after)), row.path),
-    }
-}
-
-impl Report for DiffReport {
-    fn to_text(&self) -> String {
-        self.page().to_text()
-    }
-
-    fn to_markdown(&self) -> String {
-        self.page().to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        super::json(self)
     }
 }

@@ -221,6 +221,38 @@ impl InspectReport {
         self.policy.push(PolicyRow { condition: condition.to_string(), value, failed: verdict.failed, shown });
     }
 
+    fn layer_table(&self) -> Table {
+        let mut table = Table::new(&["layer", "edition", "files", "unpacked", "compressed", "dead"], &[2, 3, 4, 5]);
+        for layer in &self.layers {
+            let edition = layer.edition.as_deref().or(layer.created_by.as_deref()).unwrap_or_default();
+            let name = format!("{} {}", layer.layer, layer.role.word());
+            table.row([name, shorten(edition, 24)].into_iter().chain(cells(&layer.sizes)));
+        }
+        if self.layers.len() > 1 {
+            table.row(["total".to_owned(), String::new()].into_iter().chain(cells(&self.totals)));
+        }
+        table
+    }
+
+    fn row_table(&self) -> Table {
+        if self.by == "component" {
+            let header = ["component", "files", "unpacked", "compressed", "dead", "profile"];
+            let mut table = Table::new(&header, &[1, 2, 3, 4]);
+            for row in &self.rows {
+                let profile = row.removed_by.unwrap_or_default().to_owned();
+                table.row([shorten(&row.name, 20)].into_iter().chain(cells(&row.sizes)).chain([profile]));
+            }
+            return table;
+        }
+        let mut table = Table::new(&[self.by, "files", "unpacked", "compressed", "dead"], &[1, 2, 3, 4]);
+        for row in &self.rows {
+            table.row([shorten(&row.name, 38)].into_iter().chain(cells(&row.sizes)));
+        }
+        table
+    }
+}
+
+impl Report for InspectReport {
     fn page(&self) -> Page {
         let header = &self.header;
         let mut page = Page::new(&header.reference);
@@ -262,50 +294,6 @@ impl InspectReport {
             page.heading("Policy").list(self.policy.iter().map(policy).collect());
         }
         page
-    }
-
-    fn layer_table(&self) -> Table {
-        let mut table = Table::new(&["layer", "edition", "files", "unpacked", "compressed", "dead"], &[2, 3, 4, 5]);
-        for layer in &self.layers {
-            let edition = layer.edition.as_deref().or(layer.created_by.as_deref()).unwrap_or_default();
-            let name = format!("{} {}", layer.layer, layer.role.word());
-            table.row([name, shorten(edition, 24)].into_iter().chain(cells(&layer.sizes)));
-        }
-        if self.layers.len() > 1 {
-            table.row(["total".to_owned(), String::new()].into_iter().chain(cells(&self.totals)));
-        }
-        table
-    }
-
-    fn row_table(&self) -> Table {
-        if self.by == "component" {
-            let header = ["component", "files", "unpacked", "compressed", "dead", "profile"];
-            let mut table = Table::new(&header, &[1, 2, 3, 4]);
-            for row in &self.rows {
-                let profile = row.removed_by.unwrap_or_default().to_owned();
-                table.row([shorten(&row.name, 20)].into_iter().chain(cells(&row.sizes)).chain([profile]));
-            }
-            return table;
-        }
-        let mut table = Table::new(&[self.by, "files", "unpacked", "compressed", "dead"], &[1, 2, 3, 4]);
-        for row in &self.rows {
-            table.row([shorten(&row.name, 38)].into_iter().chain(cells(&row.sizes)));
-        }
-        table
-    }
-}
-
-impl Report for InspectReport {
-    fn to_text(&self) -> String {
-        self.page().to_text()
-    }
-
-    fn to_markdown(&self) -> String {
-        self.page().to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        super::json(self)
     }
 }
 

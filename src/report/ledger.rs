@@ -4,6 +4,7 @@ use super::bytes::{ByteSize, change};
 use super::page::Page;
 use super::plan::words;
 use super::table::Table;
+use super::{Report, html};
 use crate::ledger::{Layer, Ledger};
 
 /// The most rules, by what they saved, that the summary shows.
@@ -12,33 +13,30 @@ const MOST_RULES: usize = 12;
 /// The most names of what stays that the summary shows.
 const MOST_NAMES: usize = 8;
 
-/// What a build did, for people: layers, rules, and what nodes pull.
-pub fn to_text(ledger: &Ledger) -> String {
-    page(ledger).to_text()
-}
+/// What a build did: layers, rules, and what nodes pull.
+impl Report for Ledger {
+    fn page(&self) -> Page {
+        let profiles: Vec<&str> = self.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        let version = self.base.os_version.as_deref().unwrap_or("without a version");
+        let mut page = Page::new(format!("{} (Windows {version})", self.base.reference));
+        page.line(format!("slimmed with {}", profiles.join(", ")));
+        page.table(layers(self));
+        rules(self, &mut page);
+        let pull = &self.pull;
+        page.paragraph(format!(
+            "A node without the base pulls {} instead of {}; one that has it pulls {}.",
+            ByteSize(pull.empty_node),
+            ByteSize(pull.empty_node_original),
+            ByteSize(pull.node_with_base),
+        ));
+        silent_rules(self, &mut page);
+        kept_names(self, &mut page);
+        page
+    }
 
-/// The same for the summary of a CI job.
-pub fn to_markdown(ledger: &Ledger) -> String {
-    page(ledger).to_markdown()
-}
-
-fn page(ledger: &Ledger) -> Page {
-    let profiles: Vec<&str> = ledger.profiles.iter().map(|profile| profile.name.as_str()).collect();
-    let version = ledger.base.os_version.as_deref().unwrap_or("without a version");
-    let mut page = Page::new(format!("{} (Windows {version})", ledger.base.reference));
-    page.line(format!("slimmed with {}", profiles.join(", ")));
-    page.table(layers(ledger));
-    rules(ledger, &mut page);
-    let pull = &ledger.pull;
-    page.paragraph(format!(
-        "A node without the base pulls {} instead of {}; one that has it pulls {}.",
-        ByteSize(pull.empty_node),
-        ByteSize(pull.empty_node_original),
-        ByteSize(pull.node_with_base),
-    ));
-    silent_rules(ledger, &mut page);
-    kept_names(ledger, &mut page);
-    page
+    fn to_html(&self) -> Option<String> {
+        Some(html::ledger::page(self))
+    }
 }
 
 fn layers(ledger: &Ledger) -> Table {

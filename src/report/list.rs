@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 use std::{iter, thread};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Report;
 use super::bytes::ByteSize;
@@ -133,7 +133,31 @@ impl<'a> ListReport<'a> {
     }
 }
 
+impl Serialize for ListReport<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries = self.rows().map(|listed| self.json_row(&listed)).collect();
+        Listing { schema: 1, entries }.serialize(serializer)
+    }
+}
+
 impl Report for ListReport<'_> {
+    fn page(&self) -> Page {
+        let mut table = Table::new(&["name", "kind", "layer", "size", "compressed", "hidden"], &[2, 3, 4]);
+        for listed in self.rows() {
+            table.row([
+                listed.entry.path.to_windows(),
+                kind(listed.entry.kind).to_owned(),
+                listed.id.layer.to_string(),
+                ByteSize(listed.length()).to_string(),
+                ByteSize(listed.size.compressed).to_string(),
+                hidden(&listed).into_owned(),
+            ]);
+        }
+        let mut page = Page::new(format!("{} entries", self.entries.len()));
+        page.table(table);
+        page
+    }
+
     fn to_text(&self) -> String {
         self.text_parts().collect()
     }
@@ -151,28 +175,6 @@ impl Report for ListReport<'_> {
             })
         });
         Box::new(iter::once(header).chain(parts))
-    }
-
-    fn to_markdown(&self) -> String {
-        let mut table = Table::new(&["name", "kind", "layer", "size", "compressed", "hidden"], &[2, 3, 4]);
-        for listed in self.rows() {
-            table.row([
-                listed.entry.path.to_windows(),
-                kind(listed.entry.kind).to_owned(),
-                listed.id.layer.to_string(),
-                ByteSize(listed.length()).to_string(),
-                ByteSize(listed.size.compressed).to_string(),
-                hidden(&listed).into_owned(),
-            ]);
-        }
-        let mut page = Page::new(format!("{} entries", self.entries.len()));
-        page.table(table);
-        page.to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        let entries = self.rows().map(|listed| self.json_row(&listed)).collect();
-        super::json(&Listing { schema: 1, entries })
     }
 }
 

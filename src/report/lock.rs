@@ -45,7 +45,9 @@ impl DriftReport {
             (true, true) => format!("{lock}: written, with changes to {different} of {all}"),
         }
     }
+}
 
+impl Report for DriftReport {
     fn page(&self) -> Page {
         let mut page = Page::new(self.title());
         if let Some(version) = &self.drift.locked_by {
@@ -59,20 +61,6 @@ impl DriftReport {
             }
         }
         page
-    }
-}
-
-impl Report for DriftReport {
-    fn to_text(&self) -> String {
-        self.page().to_text()
-    }
-
-    fn to_markdown(&self) -> String {
-        self.page().to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        super::json(self)
     }
 }
 

@@ -9,7 +9,7 @@ use super::table::{self, Table};
 
 /// Blocks from top to bottom. Whatever they say may come from an image: control characters are made visible.
 #[derive(Debug, Default)]
-pub(super) struct Page {
+pub struct Page {
     blocks: Vec<Block>,
 }
 

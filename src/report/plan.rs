@@ -105,30 +105,6 @@ impl PlanReport {
         }
     }
 
-    fn page(&self) -> Page {
-        let version = self.os_version.as_deref().unwrap_or("without a version");
-        let mut page = Page::new(format!("{} (Windows {version})", self.reference));
-        page.line(format!("with {}", self.profiles.join(", ")));
-        self.layer_table(&mut page);
-        self.rule_table(&mut page);
-        let silent = self
-            .rules
-            .iter()
-            .flat_map(|rule| rule.without_match.iter().map(move |pattern| format!("{}: {pattern}", rule.rule)));
-        let kept = |kept: &Kept| format!("{} ({}): {}", kept.path, kept.rule, words(&kept.reason));
-        let adds = |addition: &Addition| format!("{} ({})", addition.target, addition.profile);
-        for (heading, items) in [
-            ("Patterns that match nothing", silent.collect::<Vec<_>>()),
-            ("Stays although a rule would remove it", self.kept.iter().map(kept).collect()),
-            ("Adds", self.additions.iter().map(adds).collect()),
-        ] {
-            if !items.is_empty() {
-                page.heading(heading).list(items);
-            }
-        }
-        page
-    }
-
     fn document(&self) -> html::Document {
         let version = self.os_version.as_deref().unwrap_or("without a version");
         let bar = |label, size: fn(&LayerRow) -> u64| {
@@ -219,16 +195,28 @@ fn layer_name(row: &LayerRow) -> String {
 
 /// The single entries are in the JSON only.
 impl Report for PlanReport {
-    fn to_text(&self) -> String {
-        self.page().to_text()
-    }
-
-    fn to_markdown(&self) -> String {
-        self.page().to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        super::json(self)
+    fn page(&self) -> Page {
+        let version = self.os_version.as_deref().unwrap_or("without a version");
+        let mut page = Page::new(format!("{} (Windows {version})", self.reference));
+        page.line(format!("with {}", self.profiles.join(", ")));
+        self.layer_table(&mut page);
+        self.rule_table(&mut page);
+        let silent = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.without_match.iter().map(move |pattern| format!("{}: {pattern}", rule.rule)));
+        let kept = |kept: &Kept| format!("{} ({}): {}", kept.path, kept.rule, words(&kept.reason));
+        let adds = |addition: &Addition| format!("{} ({})", addition.target, addition.profile);
+        for (heading, items) in [
+            ("Patterns that match nothing", silent.collect::<Vec<_>>()),
+            ("Stays although a rule would remove it", self.kept.iter().map(kept).collect()),
+            ("Adds", self.additions.iter().map(adds).collect()),
+        ] {
+            if !items.is_empty() {
+                page.heading(heading).list(items);
+            }
+        }
+        page
     }
 
     fn to_html(&self) -> Option<String> {

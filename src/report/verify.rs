@@ -45,19 +45,16 @@ impl VerifyReport {
 }
 
 impl Report for VerifyReport {
+    fn page(&self) -> Page {
+        let mut page = Page::new(self.verdict());
+        page.list(self.findings.iter().map(line).collect());
+        page
+    }
+
+    /// A line for each finding, and the verdict last, where it is seen however many there are.
     fn to_text(&self) -> String {
         let lines = self.findings.iter().map(line).chain([self.verdict()]);
         lines.map(|line| visible(&line).into_owned() + "\n").collect()
-    }
-
-    fn to_markdown(&self) -> String {
-        let mut page = Page::new(self.verdict());
-        page.list(self.findings.iter().map(line).collect());
-        page.to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        super::json(self)
     }
 }
 

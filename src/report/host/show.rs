@@ -1,25 +1,11 @@
 //! How the report on hosts is shown.
 
 use super::{Answer, AnswerRow, HostReport, HostRow, Outcome};
+use crate::report::Report;
 use crate::report::page::Page;
 use crate::report::table::Table;
-use crate::report::{Report, json};
 
 impl Report for HostReport {
-    fn to_text(&self) -> String {
-        self.page().to_text()
-    }
-
-    fn to_markdown(&self) -> String {
-        self.page().to_markdown()
-    }
-
-    fn to_json(&self) -> String {
-        json(self)
-    }
-}
-
-impl HostReport {
     fn page(&self) -> Page {
         let mut page = Page::new(match &self.reference {
             Some(reference) => reference.clone(),
@@ -54,7 +40,9 @@ impl HostReport {
         }
         page
     }
+}
 
+impl HostReport {
     /// One table of all hosts, and the reasons; hosts of the same reasons are named together.
     fn show_engines(&self, page: &mut Page) {
         let mut groups: Vec<(Vec<String>, Vec<String>)> = Vec::new();
