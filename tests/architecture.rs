@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its sources has failed")]
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::sources;
 
 /// A module, and what it may use besides itself. Ground first; nothing may use what comes later in a circle.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -61,21 +65,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 #[test]
 fn modules_use_only_what_they_may() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    for file in rust_files(&source) {
-        let inside = file.strip_prefix(&source).unwrap();
-        let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
-        if ["main", "lib"].contains(&module.as_str()) || is_test(inside) {
+    for (file, source) in sources() {
+        let module = file.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if ["main", "lib"].contains(&module.as_str()) || is_test(&file) {
             continue;
         }
         let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == module) else {
-            wrong.push(format!("{}: no rule says what `{module}` may use", inside.display()));
+            wrong.push(format!("{}: no rule says what `{module}` may use", file.display()));
             continue;
         };
-        for used in used_modules(&fs::read_to_string(&file).unwrap()) {
+        for used in used_modules(&source) {
             if used != module && !allowed.contains(&used.as_str()) {
-                wrong.push(format!("{}: `{module}` may not use `{used}`", inside.display()));
+                wrong.push(format!("{}: `{module}` may not use `{used}`", file.display()));
             }
         }
     }
@@ -114,18 +116,4 @@ fn used_modules(text: &str) -> BTreeSet<String> {
 
 fn is_test(path: &Path) -> bool {
     path.iter().any(|part| part.to_str().is_some_and(|part| part.trim_end_matches(".rs") == "tests"))
-}
-
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
 }

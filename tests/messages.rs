@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its sources has failed")]
 
+#[path = "support/sources.rs"]
+mod sources;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use sources::sources;
 
 const PAGE: &str = "docs/when-something-fails.md";
 
@@ -38,18 +42,15 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn every_message_is_on_the_page() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = plain(&fs::read_to_string(root.join(PAGE)).unwrap());
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let page = plain(&fs::read_to_string(page).unwrap());
     let (mut missing, mut count) = (Vec::new(), 0);
-    for file in rust_files(&root.join("src")) {
-        for message in messages(&fs::read_to_string(&file).unwrap()) {
+    for (file, source) in sources() {
+        for message in messages(&source) {
             let Some(part) = fixed_part(&message) else { continue };
             count += 1;
             if !page.contains(&part) {
-                missing.push(format!(
-                    "{}: `{message}`: `{part}` is not there",
-                    file.strip_prefix(root).unwrap().display()
-                ));
+                missing.push(format!("src/{}: `{message}`: `{part}` is not there", file.display()));
             }
         }
     }
@@ -77,18 +78,4 @@ fn the_fixed_part_of_a_message_is_found() {
         messages("bail!(\n  \"one \\\n   two\");\n#[error(transparent)]\nUsage(format!(\"a\"))"),
         ["one two", "a"]
     );
-}
-
-fn rust_files(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
 }
