@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Indexes are hundreds of thousands of small pieces of memory, and the system's allocator takes twice as long for them.
+/// Indexes are hundreds of thousands of small pieces of memory, and the system's allocator takes half as long again for them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

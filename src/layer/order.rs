@@ -6,7 +6,7 @@ use super::{NameId, Names};
 
 /// For each name its place in the listing of all of them.
 ///
-/// Sorting a hundred thousand long names by comparing them takes longer than all else that a listing needs. So the names of
+/// Sorting a hundred thousand long names by comparing them takes longer than any other step of a listing. So the names of
 /// each directory are sorted on their own, and by eight bytes at a time.
 pub fn places(names: &Names) -> Vec<u32> {
     let mut children = Children::of(names);
