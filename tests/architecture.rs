@@ -42,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "cli",
             "config",
             "error",
+            "fault",
             "hive",
             "image",
             "inspect",

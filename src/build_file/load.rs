@@ -61,7 +61,7 @@ pub enum BuildFileError {
     #[error(transparent)]
     Fault(#[from] Box<Fault>),
     /// It cannot be read.
-    #[error("{0}; `winslim init` writes a build file to begin with, and `winslim build IMAGE` needs none")]
+    #[error(transparent)]
     Text(#[from] TextError),
 }
 
@@ -212,12 +212,5 @@ mod tests {
             assert!(fault.starts_with(&format!("winslim.toml:{place}: ")), "{fault}");
             assert!(fault.contains(problem), "{fault}");
         }
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_told_with_what_to_do() {
-        let error = load(Path::new("/no/such/winslim.toml")).unwrap_err().to_string();
-        assert!(error.contains("cannot read the build file `/no/such/winslim.toml`: no such file"), "{error}");
-        assert!(error.contains("winslim init"), "{error}");
     }
 }

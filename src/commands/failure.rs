@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::build_file::BuildFileError;
 use crate::config::ConfigError;
 use crate::error::{ExitStatus, PathError};
+use crate::fault::TextError;
 use crate::image::platform::PlatformError;
 use crate::inspect::policy::ConditionError;
 use crate::lock::LockError;
@@ -70,7 +71,7 @@ pub(super) struct NotAsLocked {
 /// How a failed command ends.
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
-    pub(super) hint: Option<String>,
+    pub(super) hint: Option<&'static str>,
 }
 
 /// Finds out how a command ends from the error that ended it; `cache` is where the cache is.
@@ -101,17 +102,23 @@ pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
     has(ExitStatus::Failed)
 }
 
-fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<String> {
+fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         if cause.is::<WouldNotImport>() {
-            Some("nothing was pushed; `winslim verify IMAGE` lists every finding".to_owned())
+            Some("nothing was pushed; `winslim verify IMAGE` lists every finding")
         } else if cause.is::<NotAsLocked>() {
-            Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too".to_owned())
-        } else if matches!(cause.downcast_ref(), Some(PlanError::RequiredMatchedNothing(_))) {
-            Some(
-                "correct the patterns, or let the rule say `match = \"optional\"` where the names need not be there"
-                    .to_owned(),
-            )
+            Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too")
+        } else if let Some(LockError::Fault(_)) = cause.downcast_ref() {
+            Some("restore the file, or delete it and let `winslim lock` write a new one")
+        } else if let Some(PlanError::RequiredMatchedNothing(_)) = cause.downcast_ref() {
+            Some("correct the patterns, or let the rule say `match = \"optional\"` where the names need not be there")
+        } else if let Some(ProfileError::Path(error)) = cause.downcast_ref() {
+            let is_missing = error.kind() == ErrorKind::NotFound;
+            is_missing.then_some("a built-in profile is given by its name alone, and `winslim profile list` shows them")
+        } else if let Some(BuildFileError::Text(TextError::Path(error))) = cause.downcast_ref() {
+            let is_missing = error.kind() == ErrorKind::NotFound;
+            is_missing
+                .then_some("`winslim init` writes a build file to begin with, and `winslim build IMAGE` needs none")
         } else {
             disk_hint(path_error(cause)?, cache)
         }
@@ -119,19 +126,18 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<String> {
 }
 
 /// What to do about a disk that takes no more.
-fn disk_hint(error: &PathError, cache: Option<&Path>) -> Option<String> {
+fn disk_hint(error: &PathError, cache: Option<&Path>) -> Option<&'static str> {
     let is_in_cache = cache.is_some_and(|cache| error.path().starts_with(cache));
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge if is_in_cache => Some(
             "nothing is lost; free space on that disk, make the cache smaller with `winslim cache prune`, or put it \
-             elsewhere with --cache-dir"
-                .to_owned(),
+             elsewhere with --cache-dir",
         ),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Some("free space on that disk, or choose another place".to_owned())
+            Some("free space on that disk, or choose another place")
         }
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied if is_in_cache => {
-            Some("the cache cannot be written to; make it writable, or put it elsewhere with --cache-dir".to_owned())
+            Some("the cache cannot be written to; make it writable, or put it elsewhere with --cache-dir")
         }
         _ => None,
     }

@@ -67,7 +67,7 @@ pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
         Ok(status) => status,
         Err(error) => {
             let failure = failure::classify(&error, cache.as_deref());
-            printer.fail(&format!("{error:#}"), failure.hint.as_deref());
+            printer.fail(&format!("{error:#}"), failure.hint);
             failure.status
         }
     }

@@ -84,10 +84,16 @@ fn sized_at_once<'de, D: Deserializer<'de>>(stored: D) -> Result<Vec<Entry>, D::
 pub enum IndexError {
     /// The blob cannot be read or decompressed.
     #[error("the layer cannot be decompressed: {}", reason(.0))]
-    Read(#[from] io::Error),
+    Read(io::Error),
     /// What it decompresses to is not a tar that Windows hosts read.
     #[error(transparent)]
     Scan(#[from] ScanError),
+}
+
+impl From<io::Error> for IndexError {
+    fn from(error: io::Error) -> IndexError {
+        IndexError::Read(error)
+    }
 }
 
 impl LayerIndex {

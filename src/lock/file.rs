@@ -12,7 +12,7 @@ use crate::fault::{Fault, Source, TextError, read_text};
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// A place in it is wrong.
-    #[error("{0}\nrestore the file, or delete it and let `winslim lock` write a new one")]
+    #[error(transparent)]
     Fault(#[from] Box<Fault>),
     /// It cannot be read.
     #[error(transparent)]

@@ -10,7 +10,7 @@ pub enum ProfileError {
     #[error(transparent)]
     Fault(#[from] Box<Fault>),
     /// A profile's file cannot be read.
-    #[error("{0}; a built-in profile is given by its name alone, and `winslim profile list` shows them")]
+    #[error(transparent)]
     Path(#[from] PathError),
     /// A profile's file is not text.
     #[error("the profile `{0}` is not text in UTF-8; save it in that encoding")]

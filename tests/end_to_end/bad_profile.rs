@@ -29,6 +29,15 @@ fn an_unknown_profile() {
 }
 
 #[test]
+fn a_file_that_is_not_there() {
+    let missing = Sandbox::new().winslim(&["profile", "check", "balanced.toml"]);
+    missing.fails(
+        2,
+        &["cannot read the profile `balanced.toml`: no such", "hint: a built-in profile is given by its name"],
+    );
+}
+
+#[test]
 fn a_circular_include() {
     let include = |name: &str| profile(&[], "").replace("risk", &format!("include = [\"./{name}\"]\nrisk"));
     let sandbox = Sandbox::new();

@@ -208,7 +208,7 @@ fn a_locked_build_refuses_every_difference() {
     sandbox.file("winslim.lock", &lock.replace("winslim = \"", "winslim = \"0.0."));
     sandbox.winslim(&["build", "--locked"]).fails(4, &["written by winslim 0.0."]);
     sandbox.file("winslim.lock", &lock.replace("version = 1", "version = 9"));
-    sandbox.winslim(&["build"]).fails(2, &["winslim.lock:4:11: unknown version"]);
+    sandbox.winslim(&["build"]).fails(2, &["winslim.lock:4:11: unknown version", "hint: restore the file"]);
     assert!(sandbox.is_empty("slim"), "nothing was built");
 
     // Without --locked the lock follows what is here, and the pinned image stays.

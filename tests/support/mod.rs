@@ -89,14 +89,19 @@ impl Outcome {
         self.stdout
     }
 
-    /// Checks the exit code, and that each of the words is in what was said on stderr.
+    /// Checks the exit code, that each of the words is in what was said on stderr, and that no cause is told twice there.
     #[track_caller]
     pub fn fails(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, code, "{self:#?}");
         assert_eq!(self.stdout, "", "only results go to stdout");
-        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("os error"), "{self:#?}");
         for word in words {
             assert!(self.stderr.contains(word), "`{word}` is not in {self:#?}");
+        }
+        for line in self.stderr.lines().filter(|line| line.starts_with("error: ")) {
+            let causes: Vec<&str> = line.split(": ").collect();
+            let is_twice = |cause: &&str| causes.iter().filter(|other| *other == cause).count() > 1;
+            assert!(!causes.iter().any(is_twice), "a cause is there twice in {self:#?}");
         }
     }
 }
