@@ -16,21 +16,19 @@
 //! plain-http = true
 //! ```
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use toml::Spanned;
 
-use crate::error::PathError;
+use crate::fault::{Fault, Source, TextError, read_text};
 use crate::transport::registry::{Mirror, RegistryName};
 
 /// The settings. Without a file there are none.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
 pub struct Config {
     /// What is said about single registries, in the order of the file.
-    #[serde(default, rename = "registry")]
     pub registries: Vec<RegistryConfig>,
 }
 
@@ -58,15 +56,10 @@ pub struct RegistryConfig {
 pub enum ConfigError {
     /// The file cannot be read.
     #[error(transparent)]
-    Path(#[from] PathError),
-    /// The file says something that it cannot say.
-    #[error("cannot use the settings in `{path}`: {problem}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with its place.
-        problem: String,
-    },
+    Text(#[from] TextError),
+    /// A place in it is wrong.
+    #[error(transparent)]
+    Fault(#[from] Box<Fault>),
 }
 
 impl Config {
@@ -75,29 +68,42 @@ impl Config {
     /// # Errors
     /// When the file cannot be read, is not TOML, has keys that are not known, or names half of a client certificate.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text = match fs::read_to_string(path) {
+        let text = match read_text("read the settings", path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
-            Err(error) => return Err(PathError::new("read", path, error).into()),
+            Err(TextError::Path(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Config::default()),
+            Err(error) => return Err(error.into()),
         };
-        let wrong = |problem: String| ConfigError::Content { path: path.to_owned(), problem };
-        let mut config: Config =
-            toml::from_str(&text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let name = path.display().to_string();
         let directory = path.parent().unwrap_or(Path::new(""));
-        for registry in &mut config.registries {
-            let (host, has_tls) = (&registry.host, registry.ca.is_some() || registry.client_cert.is_some());
-            if registry.client_cert.is_some() != registry.client_key.is_some() {
-                return Err(wrong(format!("`{host}` needs both `client-cert` and `client-key`, or neither")));
-            }
-            if has_tls && registry.plain_http == Some(true) {
-                return Err(wrong(format!("`{host}` has certificates, and none are used with `plain-http = true`")));
-            }
-            for file in [&mut registry.ca, &mut registry.client_cert, &mut registry.client_key].into_iter().flatten() {
-                *file = directory.join(&*file);
-            }
-        }
-        Ok(config)
+        Ok(Config { registries: parse(Source { name: &name, text: &text }, directory)? })
     }
+}
+
+fn parse(source: Source<'_>, directory: &Path) -> Result<Vec<RegistryConfig>, Box<Fault>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Content {
+        #[serde(default)]
+        registry: Vec<Spanned<RegistryConfig>>,
+    }
+    let content: Content = toml::from_str(source.text).map_err(|error| source.toml_fault(&error))?;
+    let registry = |registry: Spanned<RegistryConfig>| {
+        let span = registry.span();
+        let mut registry = registry.into_inner();
+        if registry.client_cert.is_some() != registry.client_key.is_some() {
+            let problem = format!("`{}` needs both `client-cert` and `client-key`, or neither", registry.host);
+            return Err(source.fault(span, problem));
+        }
+        if (registry.ca.is_some() || registry.client_cert.is_some()) && registry.plain_http == Some(true) {
+            let problem = format!("`{}` has certificates, and none are used with `plain-http = true`", registry.host);
+            return Err(source.fault(span, problem));
+        }
+        for file in [&mut registry.ca, &mut registry.client_cert, &mut registry.client_key].into_iter().flatten() {
+            *file = directory.join(&*file);
+        }
+        Ok(registry)
+    };
+    content.registry.into_iter().map(registry).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +113,7 @@ mod tests {
     fn load(text: &str) -> Result<Config, ConfigError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config.toml");
-        fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
         Config::load(&path)
     }
 
@@ -132,17 +138,17 @@ mod tests {
     #[test]
     fn mistakes_are_shown_with_their_place() {
         let cases = [
-            ("[[registry]]\nhost = \"a.example\"\nmirror = []", "unknown field `mirror`"),
-            ("[[registry]]\nhost = \"https://a.example\"", "line 2"),
-            ("[[registry]]\nmirrors = []", "missing field `host`"),
+            ("[[registry]]\nhost = \"a.example\"\nmirror = []", "3:1: unknown key `mirror`; did you mean `mirrors`?"),
+            ("[[registry]]\nhost = \"https://a.example\"", "2:8: "),
+            ("[[registry]]\nmirrors = []", "1:1: the key `host` is missing"),
             ("[[registry]]\nhost = \"a.example\"\nmirrors = [\"one\"]", "does not name a mirror"),
-            ("[[registry]]\nhost = \"a.example\"\nclient-key = \"x\"", "needs both"),
-            ("[[registry]]\nhost = \"a.example\"\nca = \"x\"\nplain-http = true", "certificates"),
-            ("registry = 1", "line 1"),
+            ("[[registry]]\nhost = \"a.example\"\nclient-key = \"x\"", "1:1: `a.example` needs both"),
+            ("[[registry]]\nhost = \"a.example\"\nca = \"x\"\nplain-http = true", "1:1: `a.example` has certificates"),
+            ("registry = 1", "1:12: this is of the wrong type"),
         ];
         for (text, words) in cases {
             let error = load(text).unwrap_err().to_string();
-            assert!(error.contains(words) && error.contains("config.toml"), "{error}");
+            assert!(error.contains("config.toml:") && error.contains(words), "{error}");
         }
     }
 }

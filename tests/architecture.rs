@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("windows", &["image", "layer"]),
     ("store", &["error", "image", "temporary"]),
     ("transport", &["error", "image", "progress", "store", "temporary"]),
-    ("config", &["error", "transport"]),
+    ("config", &["fault", "transport"]),
     ("inspect", &["layer", "windows"]),
     ("profile", &["error", "fault", "image", "layer", "windows"]),
     ("build_file", &["fault", "image", "inspect", "profile", "transport"]),

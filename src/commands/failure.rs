@@ -94,7 +94,7 @@ pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
             || matches!(cause.downcast_ref(), Some(TransportError::Target { .. }))
             || cause.is::<PatternError>()
             || cause.is::<ConditionError>()
-            || matches!(cause.downcast_ref(), Some(ConfigError::Content { .. }))
+            || matches!(cause.downcast_ref(), Some(ConfigError::Fault(_)))
         {
             return has(ExitStatus::Usage);
         }

@@ -165,5 +165,5 @@ async fn certificates_and_mirrors_of_the_settings_are_used() {
     let outcome = sandbox.winslim(&[&copy[..], &["--mirror", &mirror, "-v"]].concat());
     outcome.fails(1, &["WARN", "the mirror failed", "registry.invalid cannot be reached"]);
     sandbox.file("home/.config/winslim/config.toml", "[[registry]]\nhots = \"a.example\"\n");
-    sandbox.winslim(&copy).fails(2, &["config.toml", "unknown field `hots`"]);
+    sandbox.winslim(&copy).fails(2, &["config.toml", "unknown key `hots`; did you mean `host`?"]);
 }
