@@ -198,8 +198,9 @@ async fn what_cannot_be_a_target_is_refused_and_left_alone() {
     fs::write(scratch.path("file"), "x").unwrap();
     let digest = Digest::of(b"");
     for (scheme, rest, problem) in [
-        ("oci", "full:tag", "it holds other files"),
-        ("oci", "file", "not a directory"),
+        ("oci", "full:tag", "the directory holds other files; name a new or an empty one"),
+        ("oci", "file", "it is a file; name a directory"),
+        ("oci", "file/below", "not a directory"),
         ("oci-archive", "full", "it is a directory"),
         ("oci-archive", "missing/a.tar", "cannot create a file in"),
         ("docker-archive", "a.tar", "only reads `docker save` archives"),
@@ -238,6 +239,15 @@ async fn damage_is_named() {
     assert!(error.contains("there is no `oci-layout` in it"), "{error}");
     let error = scratch.get(&scratch.reference("oci", "nowhere"), None).await.unwrap_err();
     assert!(error.starts_with("cannot open"), "{error}");
+    for (scheme, place, problem) in [
+        ("oci", "x/index.json", "is not an OCI image layout: it is a file"),
+        ("oci-archive", "x", "is not an archive of an image: it is a directory"),
+        ("oci-archive", "x/index.json", "is not an archive of an image: it is no tar"),
+        ("docker-archive", "x", "is not an archive of an image: it is a directory"),
+    ] {
+        let error = scratch.get(&scratch.reference(scheme, place), None).await.unwrap_err();
+        assert!(error.contains(problem), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -84,9 +84,10 @@ fn a_target_directory_that_holds_something_else() {
     fs::create_dir(sandbox.path("slim")).expect("the sandbox can be written to");
     sandbox.file("slim/letter.txt", "dear reader");
     let target = format!("{}:slim", sandbox.layout("slim"));
-    let outcome = sandbox.winslim(&["build", &base.reference, "-p", &profile, "-t", &target]);
-    assert!(matches!(outcome.code, 1 | 2), "{outcome:#?}");
-    assert!(outcome.stderr.contains("slim"), "{outcome:#?}");
+    let build = ["build", &base.reference, "-p", &profile, "-t"];
+    sandbox.winslim(&[&build[..], &[&target]].concat()).fails(2, &[&target, "holds other files"]);
+    let file = sandbox.layout("slim/letter.txt");
+    sandbox.winslim(&[&build[..], &[&file]].concat()).fails(2, &[&file, "it is a file; name a directory"]);
     assert_eq!(fs::read_dir(sandbox.path("slim")).expect("the directory").count(), 1);
 }
 

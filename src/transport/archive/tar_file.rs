@@ -12,7 +12,7 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use tar::EntryType;
 
-use crate::error::{IoContext, PathError};
+use crate::error::{IoContext, PathError, reason};
 use crate::image::Digest;
 use crate::image::digest::Hasher;
 use crate::image::document::MAX_DOCUMENT_SIZE;
@@ -54,11 +54,14 @@ enum Found {
 impl TarFile {
     /// Reads the headers of a tar. One that is compressed with gzip is unpacked into the store first.
     pub fn open(path: &Path, store: &Store) -> Result<TarFile, TransportError> {
+        let mut tar = TarFile { path: path.to_owned(), unpacked: None, members: BTreeMap::new() };
+        if path.is_dir() {
+            return Err(tar.wrong("it is a directory; write `oci:` in front of an OCI image layout".to_owned()));
+        }
         let mut file = File::open(path).context_path("open", path)?;
         let mut magic = Vec::new();
         (&mut file).take(2).read_to_end(&mut magic).context_path("read", path)?;
         file.rewind().context_path("read", path)?;
-        let mut tar = TarFile { path: path.to_owned(), unpacked: None, members: BTreeMap::new() };
         if magic == [0x1f, 0x8b] {
             let mut unpacked = store.temporary()?;
             // A full disk and a broken stream both end here; the archive is the more likely one to be named.
@@ -169,7 +172,8 @@ impl TarFile {
         let mut archive = tar::Archive::new(file);
         let entries = archive.entries_with_seek().context_path("read", &self.path)?;
         for entry in entries {
-            let entry = entry.map_err(|error| self.wrong(crate::error::reason(&error)))?;
+            let damaged = |error| self.wrong(format!("it is no tar, or a damaged one ({})", reason(&error)));
+            let entry = entry.map_err(damaged)?;
             let name = normal_name("", &String::from_utf8_lossy(&entry.path_bytes()));
             let target = || String::from_utf8_lossy(&entry.link_name_bytes().unwrap_or_default()).into_owned();
             let found = match entry.header().entry_type() {

@@ -34,7 +34,11 @@ enum Files {
 impl LayoutSource {
     /// Opens the layout in a directory.
     pub fn open(reference: &LocalReference) -> Result<LayoutSource, TransportError> {
-        fs::metadata(&reference.path).context_path("open", &reference.path)?;
+        let metadata = fs::metadata(&reference.path).context_path("open", &reference.path)?;
+        if !metadata.is_dir() {
+            let problem = "it is a file; write `oci-archive:` or `docker-archive:` in front of an archive";
+            return Err(wrong(reference, problem.to_owned()));
+        }
         LayoutSource::new(Files::Directory(reference.path.clone()), reference)
     }
 
@@ -44,11 +48,7 @@ impl LayoutSource {
     }
 
     fn new(files: Files, reference: &LocalReference) -> Result<LayoutSource, TransportError> {
-        let wrong = |problem: String| TransportError::Kind {
-            path: reference.path.clone(),
-            expected: "an OCI image layout",
-            problem,
-        };
+        let wrong = |problem: String| wrong(reference, problem);
         files.read(MARKER)?.ok_or_else(|| wrong(format!("there is no `{MARKER}` in it")))?;
         let index = files.read(INDEX)?.ok_or_else(|| wrong(format!("there is no `{INDEX}` in it")))?;
         let index = Document::parse("index", media_type::OCI_INDEX, index).and_then(Index::parse);
@@ -138,6 +138,10 @@ impl LayoutSource {
         Document::parse(what, media_type, bytes)
             .map_err(|error| TransportError::Document { reference: reference.to_owned(), error })
     }
+}
+
+fn wrong(reference: &LocalReference, problem: String) -> TransportError {
+    TransportError::Kind { path: reference.path.clone(), expected: "an OCI image layout", problem }
 }
 
 impl Files {

@@ -33,17 +33,19 @@ impl LayoutTarget {
     /// Nothing is written: a build that fails before it has something to put leaves the place as it was.
     pub fn open(reference: &LocalReference) -> Result<LayoutTarget, TransportError> {
         let directory = reference.path.clone();
+        let refuse = |problem: &str| {
+            Err(TransportError::Target { reference: format!("oci:{reference}"), problem: problem.to_owned() })
+        };
         let is_empty = match fs::read_dir(&directory) {
             Ok(mut files) => files.next().is_none(),
             Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(_) if directory.is_file() => {
+                return refuse("it is a file; name a directory, or write `oci-archive:` in front of it");
+            }
             Err(error) => return Err(PathError::new("read", directory, error).into()),
         };
         if !is_empty && !directory.join(MARKER).is_file() {
-            return Err(TransportError::Kind {
-                path: directory,
-                expected: "an OCI image layout",
-                problem: "it holds other files; name a new or an empty directory".to_owned(),
-            });
+            return refuse("the directory holds other files; name a new or an empty one");
         }
         Ok(LayoutTarget { directory, tag: reference.tag.clone() })
     }
