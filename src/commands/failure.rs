@@ -11,6 +11,7 @@ use crate::error::{ExitStatus, PathError};
 use crate::fault::TextError;
 use crate::image::platform::PlatformError;
 use crate::inspect::policy::ConditionError;
+use crate::layer::index::IndexError;
 use crate::lock::LockError;
 use crate::plan::PlanError;
 use crate::profile::{PatternError, ProfileError};
@@ -108,6 +109,8 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
             Some("nothing was pushed; `winslim verify IMAGE` lists every finding")
         } else if cause.is::<NotAsLocked>() {
             Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too")
+        } else if let Some(IndexError::Read(_)) = cause.downcast_ref() {
+            Some("if the layer is damaged, get the image again from where it is whole")
         } else if let Some(LockError::Fault(_)) = cause.downcast_ref() {
             Some("restore the file, or delete it and let `winslim lock` write a new one")
         } else if let Some(PlanError::RequiredMatchedNothing(_)) = cause.downcast_ref() {

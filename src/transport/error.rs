@@ -74,7 +74,9 @@ pub enum TransportError {
         problem: String,
     },
     /// What was to be put is not what its digest says.
-    #[error("`{path}` changed while it was being copied: expected {expected}, read {actual}")]
+    #[error(
+        "`{path}` is damaged, or changed while it was being copied: expected {expected}, read {actual}; get the image again"
+    )]
     ChangedWhileCopied {
         /// The file that was read.
         path: PathBuf,

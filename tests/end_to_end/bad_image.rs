@@ -81,7 +81,8 @@ fn truncated_gzip() {
         stored.truncate(stored.len() / 2);
         stored
     });
-    build_fails(&sandbox, &base.reference, 1, &[&base.written.layers[0].blob.digest[..19]]);
+    let digest = &base.written.layers[0].blob.digest[..19];
+    build_fails(&sandbox, &base.reference, 1, &[digest, "cannot be decompressed", "hint: ", "get the image again"]);
 }
 
 #[test]
@@ -93,6 +94,20 @@ fn damaged_gzip() {
         stored
     });
     build_fails(&sandbox, &base.reference, 1, &[]);
+}
+
+#[test]
+fn a_blob_that_is_damaged_on_the_disk() {
+    let sandbox = Sandbox::new();
+    let base = base_of(&sandbox, &tiny_image(), &Format::default());
+    let blob = blob_path(&base.directory, &base.written.layers[0].blob.digest);
+    let mut stored = fs::read(&blob).expect("the layer's blob");
+    let middle = stored.len() / 2;
+    stored[middle] ^= 1;
+    fs::write(&blob, stored).expect("the sandbox can be written to");
+    build_fails(&sandbox, &base.reference, 1, &["layer 0"]);
+    let outcome = sandbox.winslim(&["copy", &base.reference, &sandbox.layout("copy")]);
+    outcome.fails(1, &[&blob.display().to_string(), "is damaged, or changed", "get the image again"]);
 }
 
 #[test]
