@@ -15,7 +15,7 @@ use super::order::{self, FileName, Order};
 use super::record::{self, Documents};
 use super::slim::{self, Encoding, Place, ResultLayer, Slimmed};
 use super::targets::{self, Group};
-use super::{Surroundings, pins, write_file};
+use super::{Surroundings, check_file, pins, write_file};
 use crate::build_file::Values;
 use crate::cli;
 use crate::error::ExitStatus;
@@ -292,6 +292,11 @@ impl Files {
                     path.display()
                 );
                 return Err(Usage(text).into());
+            }
+        }
+        for (what, paths) in [("ledger", &files.ledgers), ("summary", &files.summaries), ("report", &files.reports)] {
+            for path in paths {
+                check_file(path).with_context(|| format!("cannot write the {what} to `{}`", path.display()))?;
             }
         }
         Ok(files)

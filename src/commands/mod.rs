@@ -26,6 +26,7 @@ mod targets;
 mod verify;
 
 use std::cell::OnceCell;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 
 use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
-use crate::error::{ExitStatus, IoContext};
+use crate::error::{ExitStatus, IoContext, PathError};
 use crate::printer::{Level, Printer};
 use crate::progress::Progress;
 use crate::report::{Report, schema};
@@ -204,13 +205,26 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Ok(std::fs::write(path, text).context_path("write to", path)?);
     }
+    let mut file = temporary_beside(path)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).context_path("write to", path)?;
+    Ok(file.publish(path).context_path("create", path)?)
+}
+
+/// Finds out, before there is anything to write, whether [`write_file`] could; what is there stays.
+fn check_file(path: &Path) -> Result<(), PathError> {
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(PathError::new("write to", path, ErrorKind::IsADirectory.into())),
+        Ok(metadata) if !metadata.is_file() => Ok(()),
+        _ => temporary_beside(path).map(drop),
+    }
+}
+
+fn temporary_beside(path: &Path) -> Result<TemporaryFile, PathError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let mut file = TemporaryFile::public_in(directory, ".winslim-").context_path("create a file in", directory)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).context_path("write to", path)?;
-    Ok(file.publish(path).context_path("create", path)?)
+    TemporaryFile::public_in(directory, ".winslim-").context_path("create a file in", directory)
 }
 
 #[cfg(test)]

@@ -91,6 +91,27 @@ fn a_target_directory_that_holds_something_else() {
     assert_eq!(fs::read_dir(sandbox.path("slim")).expect("the directory").count(), 1);
 }
 
+#[test]
+fn a_file_for_the_ledger_that_cannot_be_made() {
+    let sandbox = Sandbox::new();
+    let base = base_of(&sandbox, &tiny_image(), &Format::default());
+    let target = format!("{}:slim", sandbox.layout("slim"));
+    let build = ["build", &base.reference, "-p", "safe", "-t", &target];
+    for (option, words) in [
+        (
+            "--ledger=none/l.json",
+            "cannot write the ledger to `none/l.json`: cannot create a file in `none`: no such file",
+        ),
+        ("--summary=.", "cannot write the summary to `.`: cannot write to `.`: is a directory"),
+        ("--report=none/r.html", "cannot write the report to `none/r.html`"),
+    ] {
+        sandbox.winslim(&[&build[..], &[option]].concat()).fails(1, &[words]);
+    }
+    assert!(sandbox.is_empty("slim"), "nothing was built");
+    sandbox.winslim(&[&build[..], &["--ledger=/dev/null", "--summary=s.md"]].concat()).done();
+    assert!(sandbox.path("s.md").is_file());
+}
+
 /// A small file system that is unmounted when the test ends.
 struct SmallDisk {
     directory: PathBuf,
