@@ -122,6 +122,9 @@ fn reword(message: &str) -> String {
     if message.starts_with("missing field ") {
         return format!("the key `{word}` is missing");
     }
+    if message.starts_with("missing escaped value") || message.starts_with("too few unicode value digits") {
+        return "`\\` begins an escape between double quotes; write Windows paths between single quotes".to_owned();
+    }
     // A list was given; serde counts its elements before it looks at them.
     if message.starts_with("invalid length ") {
         return "this is of the wrong type: a list, where a table is expected".to_owned();

@@ -257,7 +257,10 @@ fn component_regex(component: &str, regex: &mut String) -> Result<(), String> {
             }
             ':' => return Err("has a `:`; an alternate data stream goes and stays with its file".to_owned()),
             '<' | '>' | '|' | '"' => return Err(format!("has a `{character}`, which no Windows name has")),
-            _ if character.is_control() => return Err("has a control character, which no Windows name has".to_owned()),
+            _ if character.is_control() => {
+                let problem = "has a control character, as `\\t` is between double quotes in TOML; write paths between single quotes";
+                return Err(problem.to_owned());
+            }
             _ => push_literal(upper_case(character), regex),
         }
         rest = &rest[length..];

@@ -55,6 +55,12 @@ fn each_fault_is_told_with_its_place() {
         ("builds = [", "5:11: unclosed array, expected `]`"),
         ("[layers]\nshadowed = 'dorp'", "6:12: unknown value `dorp`; did you mean `drop`?"),
         (&rule("paths = ['a', 'b:c']"), "8:15: the pattern `b:c` is"),
+        (
+            &rule(r#"paths = ["Windows\Installer"]"#),
+            r"8:19: `\` begins an escape between double quotes; write Windows paths",
+        ),
+        (&rule(r#"paths = ["Windows\users"]"#), r"8:20: `\` begins an escape between double quotes"),
+        (&rule(r#"paths = ["Windows\temp"]"#), "8:10: the pattern `Windows emp` has a control character, as"),
         (&rule("paths = []"), "8:9: the rule names no path"),
         (&rule("paths = ['a']\nexcept = ['..']"), "9:11: the pattern `..` has a component `..`"),
         ("[[keep]]\npaths = ['']", "6:10: the pattern `` names no file or directory"),
