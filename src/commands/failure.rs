@@ -142,6 +142,9 @@ fn disk_hint(error: &PathError, cache: Option<&Path>) -> Option<&'static str> {
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied if is_in_cache => {
             Some("the cache cannot be written to; make it writable, or put it elsewhere with --cache-dir")
         }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists if is_in_cache => {
+            Some("a file is where the cache should be; put the cache elsewhere with --cache-dir")
+        }
         _ => None,
     }
 }

@@ -98,3 +98,11 @@ fn a_cache_that_cannot_be_written_to_is_read() {
     sandbox.winslim(&["cache", "verify"]).done();
     sandbox.winslim(&["build", &base.reference, "-p", &profile, "-t", &target]).done();
 }
+
+#[test]
+fn a_file_in_the_place_of_the_cache() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("letter.txt", "dear reader");
+    let outcome = sandbox.winslim(&["cache", "info", "--cache-dir", &file]);
+    outcome.fails(1, &[&file, "not a directory", "hint: a file is where the cache should be", "--cache-dir"]);
+}
