@@ -47,3 +47,24 @@ fn a_host_would_import_the_sample() {
     let sample = format!("oci:{}:ltsc2019", testdata("sample").display());
     sandbox.winslim(&["verify", &sample]).done();
 }
+
+#[test]
+fn the_readme_shows_what_winslim_prints() {
+    let sandbox = Sandbox::new();
+    for (name, content) in files(&testdata("sample")) {
+        let path = sandbox.path("testdata/sample").join(name);
+        fs::create_dir_all(path.parent().expect("the sample around it")).expect("the sandbox can be written to");
+        fs::write(path, content).expect("the sandbox can be written to");
+    }
+    let readme = fs::read_to_string(testdata("../README.md")).expect("the README");
+    let examples = readme.split("```console\n$ ").skip(1).filter_map(|rest| rest.split("```").next()?.split_once('\n'));
+    let mut count = 0;
+    for (command, shown) in examples {
+        let arguments = command.strip_prefix("cargo run --release --").or(command.strip_prefix("winslim"));
+        let arguments: Vec<&str> = arguments.expect("a command of winslim").split_whitespace().collect();
+        let outcome = sandbox.winslim(&arguments);
+        assert_eq!(format!("{}{}", outcome.stderr, outcome.stdout), shown, "{command}");
+        count += 1;
+    }
+    assert_eq!(count, 2, "this test does not find the examples as they are written now");
+}
