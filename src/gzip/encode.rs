@@ -285,8 +285,10 @@ fn work_off(jobs: &Mutex<Receiver<Job>>, level: Compression) {
 impl Job {
     fn compress(&self, level: Compression) -> io::Result<Vec<u8>> {
         let hinted: usize = self.hints.iter().map(|hint| hint.bytes.len()).sum();
-        if hinted * 2 >= self.bytes.len() - self.start {
-            return recode(&self.bytes, self.start, &self.hints);
+        if hinted * 2 >= self.bytes.len() - self.start
+            && let Some(output) = recode(&self.bytes, self.start, &self.hints)?
+        {
+            return Ok(output);
         }
         let (dictionary, bytes) = self.bytes.split_at(self.start);
         compress(level, bytes, &dictionary[dictionary.len().saturating_sub(WINDOW)..])

@@ -19,8 +19,8 @@ pub const PIECE: usize = 256 << 10;
 /// How many pieces may wait between two threads.
 const WAITING: usize = 8;
 
-/// What a reader finds out on the way. Each takes a little longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a reader finds out on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Whether it notes where the deflate blocks of a gzip blob are.
     pub blocks: bool,

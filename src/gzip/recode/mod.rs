@@ -51,34 +51,18 @@ impl Hint {
     }
 }
 
-/// Compresses what begins at `start`, with what stands before as dictionary, to whole bytes of a deflate stream.
+/// Where more than one byte in so many has lost its match, looking for all matches anew gives a smaller output.
+const LEAST_KEPT: usize = 8;
+
+/// Compresses what begins at `start`, with what stands before as dictionary, to whole bytes of a deflate stream. Nothing if that would
+/// be much larger than it has to be, because too many matches are lost.
 ///
 /// # Errors
 /// If a source cannot be read.
-pub fn recode(bytes: &[u8], start: usize, hints: &[Hint]) -> io::Result<Vec<u8>> {
-    let (matcher, blocks) = (Matcher::new(bytes), BlockWriter::new(bytes, start));
-    let mut recoder = Recoder { bytes, at: start, lost: start, matcher, blocks };
-    let mut rest = hints;
-    while let Some(first) = rest.first() {
-        let mut bits = first.bits.clone();
-        let mut count = 1;
-        while let Some(next) = rest.get(count).filter(|next| rest[count - 1].is_read_with(bits.end, next)) {
-            bits.end = bits.end.max(next.bits.end);
-            count += 1;
-        }
-        let stored = first.source.read_range(bits.start / 8..bits.end.div_ceil(8))?;
-        let (group, others) = rest.split_at(count);
-        let (mut group, mut position) = (group, first.begin);
-        for_each_token(&stored, (bits.start % 8) as u32, |token| {
-            let begin = position;
-            position += u64::from(token.length());
-            recoder.follow(token, begin, &mut group)
-        });
-        rest = others;
-    }
-    recoder.at = bytes.len();
-    recoder.find();
-    Ok(recoder.blocks.finish())
+pub fn recode(bytes: &[u8], start: usize, hints: &[Hint]) -> io::Result<Option<Vec<u8>>> {
+    let recoder = Recoder::run(bytes, start, hints)?;
+    let is_small = recoder.found * LEAST_KEPT <= bytes.len() - start;
+    Ok(is_small.then(|| recoder.blocks.finish()))
 }
 
 struct Recoder<'a> {
@@ -87,11 +71,40 @@ struct Recoder<'a> {
     at: usize,
     /// From here to `at`, the data has no tokens yet.
     lost: usize,
+    /// How many bytes had no tokens by now.
+    found: usize,
     matcher: Matcher<'a>,
     blocks: BlockWriter<'a>,
 }
 
-impl Recoder<'_> {
+impl<'a> Recoder<'a> {
+    /// Goes through the bytes to their end.
+    fn run(bytes: &'a [u8], start: usize, hints: &[Hint]) -> io::Result<Recoder<'a>> {
+        let (matcher, blocks) = (Matcher::new(bytes), BlockWriter::new(bytes, start));
+        let mut recoder = Recoder { bytes, at: start, lost: start, found: 0, matcher, blocks };
+        let mut rest = hints;
+        while let Some(first) = rest.first() {
+            let mut bits = first.bits.clone();
+            let mut count = 1;
+            while let Some(next) = rest.get(count).filter(|next| rest[count - 1].is_read_with(bits.end, next)) {
+                bits.end = bits.end.max(next.bits.end);
+                count += 1;
+            }
+            let stored = first.source.read_range(bits.start / 8..bits.end.div_ceil(8))?;
+            let (group, others) = rest.split_at(count);
+            let (mut group, mut position) = (group, first.begin);
+            for_each_token(&stored, (bits.start % 8) as u32, |token| {
+                let begin = position;
+                position += u64::from(token.length());
+                recoder.follow(token, begin, &mut group)
+            });
+            rest = others;
+        }
+        recoder.at = bytes.len();
+        recoder.find();
+        Ok(recoder)
+    }
+
     /// Takes over a token that begins at this position of the source, as far as it is one of the bytes of these hints.
     fn follow(&mut self, token: Token, begin: u64, hints: &mut &[Hint]) -> ControlFlow<()> {
         let end = begin + u64::from(token.length());
@@ -142,6 +155,7 @@ impl Recoder<'_> {
 
     /// Finds tokens for what has none.
     fn find(&mut self) {
+        self.found += self.at - self.lost;
         while self.lost < self.at {
             let most = (self.at - self.lost).min(LONGEST_MATCH);
             match self.matcher.longest(self.lost, most) {
@@ -212,17 +226,18 @@ mod tests {
 
     #[test]
     fn matches_are_taken_over_around_cuts() {
-        let data = words(200_000, 3);
+        let data = words(600_000, 3);
         let source = source(&data);
         // Two parts with something new between them.
-        let kept = [&data[10_000..60_000], b"something new", &data[100_000..170_000]].concat();
-        let hints = [hint(&source, 0..50_000, 10_000), hint(&source, 50_013..120_013, 100_000)];
-        let output = recode(&kept, 0, &hints).unwrap();
+        let kept = [&data[10_000..210_000], b"something new", &data[300_000..500_000]].concat();
+        let hints = [hint(&source, 0..200_000, 10_000), hint(&source, 200_013..400_013, 300_000)];
+        let output = recode(&kept, 0, &hints).unwrap().unwrap();
         assert_eq!(decode(&output), kept);
         let (recoded, deflated) = (output.len(), deflated(&kept));
         assert!(recoded < deflated + deflated / 50, "{recoded} {deflated}");
-        // Without its source's matches, it is larger.
-        assert!(recode(&kept, 0, &[]).unwrap().len() > recoded + recoded / 100);
+        // Without its source's matches, it would be larger, and so it is left to others.
+        assert!(Recoder::run(&kept, 0, &[]).unwrap().blocks.finish().len() > recoded + recoded / 100);
+        assert_eq!(recode(&kept, 0, &[]).unwrap(), None);
     }
 
     #[test]
@@ -251,8 +266,8 @@ mod tests {
                 at = (begin + length).min(bytes.len());
                 hints.push(hint(&sources[number], begin..at, position));
             }
-            let before = recode(&bytes[..start], 0, &[]).unwrap();
-            let output = recode(&bytes, start, &hints).unwrap();
+            let before = Recoder::run(&bytes[..start], 0, &[]).unwrap().blocks.finish();
+            let output = Recoder::run(&bytes, start, &hints).unwrap().blocks.finish();
             prop_assert_eq!(decode(&[before, output].concat()), bytes);
         }
     }

@@ -8,7 +8,7 @@ use crate::plan::{Action, Plan};
 use crate::rewrite::Settings;
 
 /// The version of what rewriting writes, for the same layer, plan and settings. It is to be raised with every change.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The key of the index of a layer that nobody rewrites.
 pub fn of_index(layer: &Digest) -> Digest {
