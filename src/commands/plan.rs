@@ -9,6 +9,7 @@ use crate::cli::Plan;
 use crate::error::ExitStatus;
 use crate::profile;
 use crate::report::plan::PlanReport;
+use crate::rewrite::additions::Additions;
 
 pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<ExitStatus> {
     let rules = profile::load(&arguments.profiles)?;
@@ -22,13 +23,14 @@ pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<
     });
     checked?;
     let plan = plan?;
+    let additions = Additions::collect(&rules.adds, stack)?;
     let mut warnings = plan.warnings.clone();
     warnings.extend(slim::fit_warnings(rules, &base.image));
     for warning in &warnings {
         surroundings.printer.warn(warning);
     }
     let reference = base.image.reference.to_string();
-    let report = PlanReport::new(&reference, &base.image.config, stack, rules, &plan, warnings);
+    let report = PlanReport::new(&reference, &base.image.config, stack, rules, &plan, additions.targets(), warnings);
     deliver(&arguments.output, &surroundings.printer, &report)?;
     Ok(ExitStatus::Done)
 }

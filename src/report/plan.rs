@@ -73,13 +73,14 @@ struct Addition {
 }
 
 impl PlanReport {
-    /// Collects what there is to say.
+    /// Collects what there is to say. `added` are the paths on Windows of what each rule adds, in their order.
     pub fn new(
         reference: &str,
         config: &Config,
         stack: &LayerStack,
         rules: &RuleSet,
         plan: &Plan,
+        added: &[String],
         warnings: Vec<String>,
     ) -> PlanReport {
         let mut said = config.history.iter().filter(|line| !line.empty_layer).map(|line| line.created_by.as_deref());
@@ -100,7 +101,8 @@ impl PlanReport {
             additions: rules
                 .adds
                 .iter()
-                .map(|add| Addition { profile: add.profile.clone(), target: add.target.to_windows() })
+                .zip(added)
+                .map(|(add, target)| Addition { profile: add.profile.clone(), target: target.clone() })
                 .collect(),
         }
     }

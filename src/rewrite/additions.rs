@@ -16,6 +16,7 @@ use crate::error::{IoContext, PathError};
 use crate::layer::entry::{ATTRIBUTE_DIRECTORY, BLOCK};
 use crate::layer::{Entry, EntryKind, FoldedPath, LayerPath, LayerStack, header};
 use crate::profile::AddRule;
+use crate::windows::protected::protected;
 use crate::windows::security;
 
 /// The time that added files get where none is asked for: 2000-01-01T00:00:00Z, in seconds since 1970.
@@ -29,6 +30,7 @@ const ATTRIBUTE_ARCHIVE: u32 = 0x20;
 pub struct Additions {
     /// By folded path, so that a directory comes before what is in it.
     items: BTreeMap<Vec<String>, Item>,
+    targets: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -81,22 +83,26 @@ impl Additions {
         let mut additions = Additions::default();
         for rule in rules {
             let metadata = std::fs::metadata(&rule.source).context_path("read", &rule.source)?;
+            let mut target = rule.target.as_str().to_owned();
             if metadata.is_dir() {
-                additions.add_directory_tree(&rule.source, rule.target.as_str(), stack)?;
+                additions.add_directory_tree(&rule.source, &target, stack)?;
             } else if metadata.is_file() {
-                let target = match topmost(stack, rule.target.as_str()) {
-                    // As with every copying command: a file goes into a directory that is there.
-                    Some(entry) if entry.kind == EntryKind::Directory => {
-                        format!("{}/{}", rule.target.as_str(), file_name(&rule.source)?)
-                    }
-                    _ => rule.target.as_str().to_owned(),
-                };
+                // As with every copying command: a file goes into a directory that is there.
+                if topmost(stack, &target).is_some_and(|entry| entry.kind == EntryKind::Directory) {
+                    target = format!("{target}/{}", file_name(&rule.source)?);
+                }
                 additions.add_file(&rule.source, &target, metadata.len(), stack)?;
             } else {
                 return Err(AdditionError::Kind(rule.source.clone()));
             }
+            additions.targets.push(LayerPath::new(target.as_str()).to_windows());
         }
         Ok(additions)
+    }
+
+    /// The path on Windows of what each rule adds, in the order of the rules.
+    pub fn targets(&self) -> &[String] {
+        &self.targets
     }
 
     /// Whether nothing is added.
@@ -164,6 +170,9 @@ impl Additions {
         let present = topmost(stack, path);
         if present.is_some_and(|entry| entry.kind == EntryKind::Directory) {
             return Err(obstacle(path, "it is a directory of the image"));
+        }
+        if let (Some(_), Some(why)) = (present, protected(FoldedPath::new(path).as_str())) {
+            return Err(obstacle(path, &format!("the image's own file is protected: {why}")));
         }
         let item = Item {
             path: path.to_owned(),

@@ -80,6 +80,26 @@ fn a_plan_is_printed_and_nothing_is_written() {
 }
 
 #[test]
+fn what_is_added_is_planned_where_it_will_be() {
+    let sandbox = Sandbox::new();
+    let base = crate::base_of(&sandbox, &tiny_image(), &Default::default());
+    sandbox.file("note.txt", "a text");
+    let plan_with = |target: &str| {
+        let more = format!("[[add]]\nsource = \"note.txt\"\ntarget = '{target}'\n");
+        let profile = sandbox.file("profile.toml", &crate::support::profile(&[r"Windows\Fonts"], &more));
+        sandbox.winslim(&["plan", &base.reference, "-p", &profile])
+    };
+    for (target, planned) in [(r"C:\Windows", r"Windows\note.txt"), (r"C:\new\name.txt", r"new\name.txt")] {
+        let plan = plan_with(target).done();
+        assert!(plan.contains(&format!("{planned} (")), "{plan}");
+    }
+    // What no profile can remove, none can replace.
+    for target in [r"C:\License.txt", r"C:\windows\system32\CONFIG\system"] {
+        plan_with(target).fails(1, &["cannot add", "protected"]);
+    }
+}
+
+#[test]
 fn what_a_profile_adds_is_in_a_layer_on_top() {
     let sandbox = Sandbox::new();
     let base = crate::base_of(&sandbox, &tiny_image(), &Default::default());
