@@ -122,7 +122,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
     /// Compresses what is pending, writes the end of the member and gives the output back.
     ///
     /// # Errors
-    /// If the output cannot be written, or what was announced ends within a run.
+    /// If the output cannot be written, or what was announced ends within blocks that are copied.
     pub fn finish(mut self) -> io::Result<W> {
         self.check_whole()?;
         let (checksum, length) = (self.checksum.clone().finalize(), self.length);

@@ -177,7 +177,7 @@ fn blocks_far_from_cuts_are_copied() {
 }
 
 #[test]
-fn a_run_must_be_written_as_a_whole() {
+fn copied_blocks_must_be_written_as_a_whole() {
     let stream = stored_stream(&encode(&sample(1_000_000, 3), 6, 1, 1 << 20));
     let mut gzip = GzipWriter::new(Vec::new(), 6, 1);
     gzip.expect(&stream.source, &stream.map, 0..900_000).unwrap();

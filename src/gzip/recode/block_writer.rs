@@ -3,8 +3,10 @@
 use crate::gzip::tokens::huffman::{LONGEST, codes, lengths};
 use crate::gzip::tokens::{DISTANCES, END_OF_BLOCK, FIXED_DISTANCES, FIXED_LITERALS, LENGTHS, ORDER};
 
-/// The shortest and the longest match that there is a code for.
+/// The shortest match that there is a code for, in bytes.
 pub const SHORTEST_MATCH: usize = 3;
+
+/// The longest match that there is a code for, in bytes.
 pub const LONGEST_MATCH: usize = 258;
 
 /// So many tokens make a block, as with most compressors: more take longer to adapt to the data, fewer waste codes.

@@ -43,13 +43,17 @@ impl Hint {
         Arc::ptr_eq(&self.source, source) && self.bits == *bits
     }
 
-    /// Whether the blocks of the next hint can be read together with these, which end with this bit.
-    fn is_read_with(&self, end: u64, next: &Hint) -> bool {
+    /// Whether the blocks of the next hint can be read together with those before, which are these bits.
+    fn is_read_with(&self, &Range { start, end }: &Range<u64>, next: &Hint) -> bool {
         Arc::ptr_eq(&self.source, &next.source)
             && (self.bits.start..=end).contains(&next.bits.start)
             && self.end() <= next.position
+            && next.bits.end.saturating_sub(start) <= MOST_AT_ONCE
     }
 }
+
+/// How many bits of blocks are read into memory together.
+const MOST_AT_ONCE: u64 = 8 << 23;
 
 /// Where more than one byte in so many has lost its match, looking for all matches anew gives a smaller output.
 const LEAST_KEPT: usize = 8;
@@ -86,7 +90,7 @@ impl<'a> Recoder<'a> {
         while let Some(first) = rest.first() {
             let mut bits = first.bits.clone();
             let mut count = 1;
-            while let Some(next) = rest.get(count).filter(|next| rest[count - 1].is_read_with(bits.end, next)) {
+            while let Some(next) = rest.get(count).filter(|next| rest[count - 1].is_read_with(&bits, next)) {
                 bits.end = bits.end.max(next.bits.end);
                 count += 1;
             }
