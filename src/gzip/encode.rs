@@ -4,7 +4,7 @@
 //! the 32 KiB before it as dictionary, and ended with a sync flush, so that the pieces stand behind each other in one
 //! deflate stream. Where the cuts are depends neither on the number of threads nor on the sizes of the writes, and so
 //! neither does the output. A piece that holds mostly what other blocks held is compressed with their matches
-//! ([`recode`](super::recode)).
+//! (`recode`).
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
