@@ -33,6 +33,11 @@ impl<'a> BlockWriter<'a> {
         BlockWriter { bytes, start, end: start, tokens: Vec::with_capacity(TOKENS), counts: Counts::new(), output }
     }
 
+    /// What stands before this has tokens.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
     /// The next bytes as they are.
     pub fn literals(&mut self, mut count: usize) {
         while count > 0 {

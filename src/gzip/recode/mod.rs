@@ -71,10 +71,8 @@ pub fn recode(bytes: &[u8], start: usize, hints: &[Hint]) -> io::Result<Option<V
 
 struct Recoder<'a> {
     bytes: &'a [u8],
-    /// What stands before this has a token, or is lost.
+    /// What stands before this has a token, or has lost it: then it stands behind the end of `blocks`.
     at: usize,
-    /// From here to `at`, the data has no tokens yet.
-    lost: usize,
     /// How many bytes had no tokens by now.
     found: usize,
     matcher: Matcher<'a>,
@@ -85,7 +83,7 @@ impl<'a> Recoder<'a> {
     /// Goes through the bytes to their end.
     fn run(bytes: &'a [u8], start: usize, hints: &[Hint]) -> io::Result<Recoder<'a>> {
         let (matcher, blocks) = (Matcher::new(bytes), BlockWriter::new(bytes, start));
-        let mut recoder = Recoder { bytes, at: start, lost: start, found: 0, matcher, blocks };
+        let mut recoder = Recoder { bytes, at: start, found: 0, matcher, blocks };
         let mut rest = hints;
         while let Some(first) = rest.first() {
             let mut bits = first.bits.clone();
@@ -134,13 +132,9 @@ impl<'a> Recoder<'a> {
             Token::Match { distance, .. } if self.repeats(length, distance as usize) => {
                 self.find();
                 self.blocks.repeat(length, distance as usize);
-                self.lost = self.at + length;
             }
             // Literals among what is lost may be part of a match that is found for it.
-            Token::Literals(_) if self.lost == self.at => {
-                self.blocks.literals(length);
-                self.lost = self.at + length;
-            }
+            Token::Literals(_) if self.blocks.end() == self.at => self.blocks.literals(length),
             _ => {}
         }
         self.at += length;
@@ -159,18 +153,12 @@ impl<'a> Recoder<'a> {
 
     /// Finds tokens for what has none.
     fn find(&mut self) {
-        self.found += self.at - self.lost;
-        while self.lost < self.at {
-            let most = (self.at - self.lost).min(LONGEST_MATCH);
-            match self.matcher.longest(self.lost, most) {
-                Some((length, distance)) => {
-                    self.blocks.repeat(length, distance);
-                    self.lost += length;
-                }
-                None => {
-                    self.blocks.literals(1);
-                    self.lost += 1;
-                }
+        self.found += self.at - self.blocks.end();
+        while self.blocks.end() < self.at {
+            let lost = self.blocks.end();
+            match self.matcher.longest(lost, (self.at - lost).min(LONGEST_MATCH)) {
+                Some((length, distance)) => self.blocks.repeat(length, distance),
+                None => self.blocks.literals(1),
             }
         }
     }

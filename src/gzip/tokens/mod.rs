@@ -31,7 +31,7 @@ impl Token {
 pub const LENGTHS: [(u16, u8); 29] = ranges_of_lengths();
 
 /// For each distance symbol, the shortest distance and how many bits are added to it.
-pub const DISTANCES: [(u16, u8); 30] = ranges_of_distances();
+pub const DISTANCES: [(u16, u8); 30] = ranges(1, 2);
 
 /// The symbol that ends a block.
 pub const END_OF_BLOCK: u16 = 256;
@@ -154,25 +154,19 @@ fn read_tokens(
     }
 }
 
-/// Four symbols have the same number of bits from the ninth on, and the last one is for the longest match alone.
+/// The last symbol is for the longest match alone.
 const fn ranges_of_lengths() -> [(u16, u8); 29] {
-    let mut ranges = [(258, 0); 29];
-    let (mut symbol, mut next) = (0, 3);
-    while symbol < 28 {
-        let bits = if symbol < 8 { 0 } else { symbol as u8 / 4 - 1 };
-        ranges[symbol] = (next, bits);
-        next += 1 << bits;
-        symbol += 1;
-    }
+    let mut ranges = ranges(3, 4);
+    ranges[28] = (258, 0);
     ranges
 }
 
-/// Two symbols have the same number of bits from the fifth on.
-const fn ranges_of_distances() -> [(u16, u8); 30] {
-    let mut ranges = [(0, 0); 30];
-    let (mut symbol, mut next) = (0, 1);
-    while symbol < 30 {
-        let bits = if symbol < 4 { 0 } else { symbol as u8 / 2 - 1 };
+/// Ranges that begin with `next` and follow each other: two times `alike` of them have no bits, then as many as `alike` says have one, and so on.
+const fn ranges<const COUNT: usize>(mut next: u16, alike: usize) -> [(u16, u8); COUNT] {
+    let mut ranges = [(0, 0); COUNT];
+    let mut symbol = 0;
+    while symbol < COUNT {
+        let bits = (symbol / alike).saturating_sub(1) as u8;
         ranges[symbol] = (next, bits);
         next += 1 << bits;
         symbol += 1;
@@ -221,15 +215,11 @@ mod tests {
     fn follow(stream: &[u8], bit: u32, data: &[u8]) -> usize {
         let mut at = 0;
         for_each_token(stream, bit, |token| {
-            let Token::Match { length, distance } = token else {
-                let Token::Literals(length) = token else { unreachable!() };
-                at += length as usize;
-                return ControlFlow::Continue(());
-            };
-            for _ in 0..length {
-                assert_eq!(data[at], data[at - distance as usize]);
-                at += 1;
+            if let Token::Match { length, distance } = token {
+                let (length, distance) = (length as usize, distance as usize);
+                assert!((at..at + length).all(|at| data[at] == data[at - distance]));
             }
+            at += token.length() as usize;
             if at < data.len() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         at
