@@ -120,11 +120,8 @@ impl FaultProxy {
             for client in listener.incoming().map_while(Result::ok) {
                 let state = Arc::clone(&shared);
                 std::thread::spawn(move || {
-                    let now = state.now.fetch_add(1, Ordering::SeqCst) + 1;
-                    state.most.fetch_max(now, Ordering::SeqCst);
                     // A side that went away is what this is about.
                     let _ = state.serve(client);
-                    state.now.fetch_sub(1, Ordering::SeqCst);
                 });
             }
         });
@@ -154,6 +151,23 @@ impl FaultProxy {
     /// Forgets the requests so far.
     pub fn forget(&self) {
         self.state.seen.lock().unwrap().clear();
+    }
+}
+
+/// A request that has come and whose answer has not gone to its last byte yet, so that the client is not done with it.
+struct Unanswered<'a>(&'a State);
+
+impl Unanswered<'_> {
+    fn count(state: &State) -> Unanswered<'_> {
+        let now = state.now.fetch_add(1, Ordering::SeqCst) + 1;
+        state.most.fetch_max(now, Ordering::SeqCst);
+        Unanswered(state)
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -205,6 +219,7 @@ impl State {
         let mut from_client = BufReader::new(client.try_clone()?);
         let mut to_client = client;
         let head = Head::read(&mut from_client)?;
+        let mut unanswered = Some(Unanswered::count(self));
         let mut words = head.0[0].split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let index = {
@@ -226,6 +241,7 @@ impl State {
             self.tokens.as_ref().and_then(|tokens| tokens.answer(&self.own, target, head.get("authorization")));
         let fault = instead.or_else(|| self.fault_of(method, target));
         let length = head.length();
+        let headers_only = method == "HEAD";
         match &fault {
             Some(Fault::AnswerEarly(status)) => {
                 write_answer(&mut to_client, *status, &[], "")?;
@@ -288,6 +304,10 @@ impl State {
             }
             _ => {}
         }
+        // Of an answer as short as this, the client may have read only the head when it goes on.
+        if headers_only || answer.length() <= buffer.len() as u64 {
+            unanswered.take();
+        }
         to_client.write_all(&answer.bytes())?;
         let mut from_server = from_server.take(body_length);
         let mut given = 0;
@@ -310,8 +330,11 @@ impl State {
             {
                 *byte ^= 1;
             }
-            to_client.write_all(&buffer[..read])?;
             given += read as u64;
+            if given >= answer.length() {
+                unanswered.take();
+            }
+            to_client.write_all(&buffer[..read])?;
             note(&|seen| seen.given = given);
         }
         to_client.shutdown(Shutdown::Both)
