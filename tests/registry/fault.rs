@@ -331,11 +331,12 @@ impl State {
                 *byte ^= 1;
             }
             given += read as u64;
+            // Before the bytes go, as a test may look as soon as the client has them.
+            note(&|seen| seen.given = given);
             if given >= answer.length() {
                 unanswered.take();
             }
             to_client.write_all(&buffer[..read])?;
-            note(&|seen| seen.given = given);
         }
         to_client.shutdown(Shutdown::Both)
     }
