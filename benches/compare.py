@@ -2,9 +2,10 @@
 """Runs winslim and other programs side by side on one image, and prints a Markdown table.
 
     cargo build --release --bin winslim --example sample --example floor
-    benches/compare.py [--scale mid] [--rounds 3] [--work DIRECTORY]
+    benches/compare.py [--scale mid] [--mixed] [--rounds 3] [--work DIRECTORY]
 
-The image is made by the sample generator. In every round, each program removes the same directories from the same layers;
+The image is made by the sample generator, its entries in the order of an exporter that walks the tree. With --mixed, files of
+all directories stand among each other, so that what is removed is cut out in very many places. In every round, each program removes the same directories from the same layers;
 ratios are to the floor of the same round: inflating the layers, hashing what comes and hashing as much as went in, in one
 process and with the same libraries. CPU time is that of a program with all its children. Peak memory is that of the largest
 process. Layers are in the page cache. Needs Python 3.11.
@@ -101,6 +102,7 @@ def last_words(error):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", default="mid", help="the size of the image, for the sample generator")
+    parser.add_argument("--mixed", action="store_true", help="mix the entries of all directories of the image")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=pathlib.Path, help="keep the image here, and take it if it is here already")
     parser.add_argument("--programs", default=ROOT / "target" / "release", type=pathlib.Path, help="where winslim is built")
@@ -111,7 +113,8 @@ def main():
         work = pathlib.Path(temporary)
         base = arguments.work or work / "base"
         if not (base / "index.json").exists():
-            subprocess.run([arguments.programs / "examples/sample", base, "--scale", arguments.scale], check=True)
+            order = [] if arguments.mixed else ["--walked"]
+            subprocess.run([arguments.programs / "examples/sample", base, "--scale", arguments.scale, *order], check=True)
         if not arguments.without_peers and (shutil.which("umoci") or shutil.which("buildah")):
             linux_copy(base, work / "linux")
         for name in arguments.only or SCENARIOS:

@@ -22,6 +22,9 @@ struct Arguments {
     /// Leave the alternate data stream out
     #[arg(long)]
     no_streams: bool,
+    /// Order entries as an exporter that walks the tree, instead of mixing those of all directories
+    #[arg(long)]
+    walked: bool,
     /// Use Docker's media types
     #[arg(long)]
     docker: bool,
@@ -50,6 +53,9 @@ fn main() -> io::Result<()> {
     };
     let scale = Scale { streams: arguments.scale.streams && !arguments.no_streams, ..arguments.scale };
     let mut image = Image::sample(&scale);
+    if arguments.walked {
+        image = image.walked();
+    }
     if arguments.versions {
         image.add_versions();
     }

@@ -1,6 +1,6 @@
 //! A layer as a list of entries, before it becomes a tar.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::random::{Content, seed_of};
 
@@ -120,6 +120,38 @@ impl Layer {
         self.items.last_mut().expect("just added")
     }
 
+    /// The same tree in the order of an exporter that walks it: a directory with all that is below it, one after the
+    /// other, and the data of a file with several names at the first of them.
+    ///
+    /// hcsshim's exporter does so (`pkg/ociwclayer/export.go`).
+    pub fn walked(mut self) -> Layer {
+        let mut names_of_files: HashMap<usize, Vec<usize>> = HashMap::new();
+        let places: HashMap<&str, usize> =
+            self.items.iter().enumerate().map(|(place, item)| (&*item.name, place)).collect();
+        for link in 0..self.items.len() {
+            let mut holder = link;
+            while let Kind::HardLink(target) = &self.items[holder].kind
+                && let Some(&place) = places.get(&**target)
+            {
+                holder = place;
+            }
+            // The file of another layer has its data there.
+            if holder != link && matches!(self.items[holder].kind, Kind::File(_)) {
+                names_of_files.entry(holder).or_default().push(link);
+            }
+        }
+        for (holder, links) in names_of_files {
+            let first = *links.iter().chain([&holder]).min_by_key(|&&place| walk_key(&self.items[place].name)).unwrap();
+            let name = self.items[first].name.clone();
+            self.items[first].name = std::mem::replace(&mut self.items[holder].name, name.clone());
+            for link in links {
+                self.items[link].kind = Kind::HardLink(name.clone());
+            }
+        }
+        self.items.sort_by(|one, other| walk_key(&one.name).cmp(&walk_key(&other.name)));
+        self
+    }
+
     fn push(&mut self, name: &str, kind: Kind) -> &mut Item {
         assert!(self.names.insert(name.to_uppercase()), "the sample has `{name}` twice");
         self.unchecked(name, kind)
@@ -133,4 +165,10 @@ impl Layer {
             }
         }
     }
+}
+
+/// What a walk sorts by: a directory comes before all that is in it, a file before its streams.
+fn walk_key(name: &str) -> (Vec<&str>, &str) {
+    let (file, stream) = name.split_once(':').unwrap_or((name, ""));
+    (file.split('/').collect(), stream)
 }

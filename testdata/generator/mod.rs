@@ -111,6 +111,11 @@ impl Image {
         Image { layers, versions: vec![Version { os_version: version.to_owned(), created, history }] }
     }
 
+    /// The image with the entries of its layers in the order of an exporter that walks the tree.
+    pub fn walked(self) -> Image {
+        Image { layers: self.layers.into_iter().map(Layer::walked).collect(), ..self }
+    }
+
     /// Adds images of another Windows build and of an older revision, both of the base layer alone.
     pub fn add_versions(&mut self) {
         for os_version in ["10.0.17763.7919", "10.0.20348.4529"] {
