@@ -141,7 +141,8 @@ impl Layer {
             }
         }
         for (holder, links) in names_of_files {
-            let first = *links.iter().chain([&holder]).min_by_key(|&&place| walk_key(&self.items[place].name)).unwrap();
+            let key = |place: usize| walk_key(&self.items[place].name);
+            let first = links.iter().fold(holder, |first, &link| if key(link) < key(first) { link } else { first });
             let name = self.items[first].name.clone();
             self.items[first].name = std::mem::replace(&mut self.items[holder].name, name.clone());
             for link in links {
