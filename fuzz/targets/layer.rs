@@ -1,6 +1,7 @@
 //! Any bytes as two layers of an image: indexed, stored and read back, measured, verified and planned.
 #![no_main]
 
+use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +38,7 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
 fuzz_target!(|layers: (&[u8], &[u8])| {
     let mut indexes = Vec::new();
     for layer in [layers.0, layers.1] {
-        let Ok(index) = LayerIndex::read(layer, |_| {}) else { continue };
+        let Ok(index) = LayerIndex::read(Cursor::new(layer), |_| {}) else { continue };
         assert_eq!(LayerIndex::decode(&index.encode(), &index.digest).as_ref(), Some(&index));
         indexes.push(Arc::new(index));
     }

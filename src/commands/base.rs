@@ -18,6 +18,7 @@ use crate::error::{IoContext, PathError};
 use crate::hive::{RegistryVersion, read_version};
 use crate::image::{Descriptor, Digest, PlatformRequest};
 use crate::layer::index::VERSION;
+use crate::layer::seek_points::{self, SeekPoint};
 use crate::layer::{LayerIndex, LayerStack};
 use crate::progress::{Progress, Stage};
 use crate::store::Temporary;
@@ -126,12 +127,16 @@ impl BaseImage<'_> {
                 let blob = self.blob(layer).await?;
                 let (path, wanted, progress) =
                     (blob.path.clone(), descriptor.clone(), Arc::clone(&self.surroundings.progress));
-                let hive = store.temporary()?;
+                let (hive, seek_points) = (store.temporary()?, store.temporary()?);
                 // On a thread of its own, so that the downloads of other layers go on: registries cut slow readers off.
-                let index = tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, &*progress))
-                    .await?
-                    .with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
+                let indexed =
+                    tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, seek_points, &*progress));
+                let (index, places) =
+                    indexed.await?.with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
                 self.read().insert(layer);
+                if let Some(file) = places {
+                    store.publish_seek_points(file, seek_points::VERSION, &descriptor.digest)?;
+                }
                 store.write_index(VERSION, &descriptor.digest, &index.encode())?;
                 index
             }
@@ -153,19 +158,54 @@ async fn decode(stored: Option<Vec<u8>>, digest: Digest) -> Result<Option<LayerI
     Ok(tokio::task::spawn_blocking(move || LayerIndex::decode(&bytes, &digest)).await?)
 }
 
-/// Reads a blob once, and checks that it is the one of the descriptor. `hive` takes up its SOFTWARE hive meanwhile.
-fn index_blob(path: &Path, descriptor: &Descriptor, hive: Temporary, progress: &dyn Progress) -> Result<LayerIndex> {
+/// Reads a blob once, and checks that it is the one of the descriptor. `hive` takes up its SOFTWARE hive meanwhile, and the other
+/// file its seek points; it is returned unless there are none.
+fn index_blob(
+    path: &Path,
+    descriptor: &Descriptor,
+    hive: Temporary,
+    seek_points: Temporary,
+    progress: &dyn Progress,
+) -> Result<(LayerIndex, Option<Temporary>)> {
     let file = File::open(path).context_path("open", path)?;
     let task = progress.start(Stage::Index, &descriptor.digest.short(), descriptor.size);
     let mut hive = SpooledHive { file: BufWriter::new(hive), length: 0, failed: None };
-    let index = LayerIndex::read_with_hive(BufReader::new(file), |bytes| task.advance(bytes), |bytes| hive.take(bytes));
+    let mut seek_points = SeekPointFile { file: seek_points, blob: descriptor.digest, is_empty: true, result: Ok(()) };
+    let index = LayerIndex::read_with(
+        BufReader::new(file),
+        |bytes| task.advance(bytes),
+        |bytes| hive.take(bytes),
+        |point| seek_points.take(point),
+    );
     task.finish();
     let mut index = index?;
     if index.digest != descriptor.digest {
         bail!("`{}` is damaged: its digest is {}; get it again", path.display(), index.digest);
     }
     index.registry = hive.read()?;
-    Ok(index)
+    Ok((index, seek_points.finish()?))
+}
+
+/// The seek points of a layer on their way into a file.
+struct SeekPointFile {
+    file: Temporary,
+    blob: Digest,
+    is_empty: bool,
+    result: io::Result<()>,
+}
+
+impl SeekPointFile {
+    fn take(&mut self, point: &SeekPoint) {
+        self.is_empty = false;
+        if self.result.is_ok() {
+            self.result = self.file.write_all(&seek_points::encode(point, &self.blob));
+        }
+    }
+
+    fn finish(self) -> Result<Option<Temporary>> {
+        self.result.context_path("write to", self.file.path())?;
+        Ok((!self.is_empty).then_some(self.file))
+    }
 }
 
 /// The longest SOFTWARE hive that is looked into, in bytes. Those of Windows have about 100 million.

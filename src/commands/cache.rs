@@ -1,5 +1,6 @@
 //! `winslim cache`: what is in the cache, making it smaller, and checking it.
 
+use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -8,10 +9,11 @@ use jiff::{Span, SpanRelativeTo};
 use super::failure::Usage;
 use super::{Surroundings, deliver};
 use crate::cli::{Cache, Prune};
-use crate::error::ExitStatus;
+use crate::error::{ExitStatus, IoContext};
 use crate::inspect::policy::byte_unit;
 use crate::layer::LayerIndex;
 use crate::layer::index::VERSION;
+use crate::layer::seek_points::{self, SeekPoints};
 use crate::report::cache::{CacheContents, CacheDamage, CachePruned, Damaged, Files};
 use crate::rewrite::cache::{CacheEntry, key};
 use crate::store::{Kind, Limits, Store, Stored, actual_digest};
@@ -60,6 +62,7 @@ fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Blob => "blobs",
         Kind::Index => "layer indexes",
+        Kind::SeekPoints => "seek points",
         Kind::Rewritten => "rewritten layers",
         Kind::Partial => "partial downloads",
         Kind::Temporary => "temporary files",
@@ -76,6 +79,7 @@ fn problem(store: &Store, stored: &Stored) -> Result<Option<Option<String>>> {
     let is_checked = match stored.kind {
         Kind::Blob => true,
         Kind::Index => stored.version() == Some(VERSION),
+        Kind::SeekPoints => stored.version() == Some(seek_points::VERSION),
         Kind::Rewritten => stored.version() == Some(key::VERSION),
         Kind::Partial | Kind::Temporary => false,
     };
@@ -89,6 +93,10 @@ fn problem(store: &Store, stored: &Stored) -> Result<Option<Option<String>>> {
         Kind::Blob => actual_digest(&stored.path).map(|actual| {
             (actual != expected).then(|| format!("its content has the digest {actual}, not the one it is called by"))
         }),
+        Kind::SeekPoints => File::open(&stored.path)
+            .and_then(|file| SeekPoints::new(file, expected)?.are_sound())
+            .map(|are_sound| (!are_sound).then(|| "it cannot be read as the seek points of that layer".to_owned()))
+            .context_path("read", &stored.path),
         Kind::Rewritten => store.read_rewritten(key::VERSION, &expected).map(|bytes| {
             let is_sound = bytes.is_none_or(|bytes| CacheEntry::unpack(&bytes).is_some());
             (!is_sound).then(|| "it cannot be read as what rewriting gave".to_owned())

@@ -1,6 +1,7 @@
 //! Carrying out plans, layer by layer, without doing anything twice.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use super::base::BaseImage;
 use super::build_cache::Cache;
 use super::slim::{Encoding, Place, ResultLayer};
 use crate::image::Digest;
-use crate::layer::{EntryId, LayerIndex};
+use crate::layer::{EntryId, LayerIndex, seek_points};
 use crate::plan::{Action, Plan};
 use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
@@ -108,11 +109,12 @@ impl<'a> Rewriter<'a> {
         let blob = base.blob(layer).await?;
         let writer = LayerWriter::new(self.surroundings.store.temporary()?, settings)?;
         let task = self.start(layer);
+        let seek_points = self.seek_points(layer);
+        let source = source(&blob, seek_points.as_deref());
         tokio::task::block_in_place(|| {
             let advance = |bytes| task.advance(bytes);
-            let (file, index) =
-                rewrite_layer(source(&blob), &base.stack, plan, layer, &mut self.spool, writer, advance)
-                    .with_context(|| format!("cannot rewrite layer {layer} ({})", base.stack.layers()[layer].digest))?;
+            let (file, index) = rewrite_layer(source, &base.stack, plan, layer, &mut self.spool, writer, advance)
+                .with_context(|| format!("cannot rewrite layer {layer} ({})", base.stack.layers()[layer].digest))?;
             task.finish();
             if index.stored_size > base.stack.layers()[layer].stored_size {
                 return Ok(None);
@@ -139,13 +141,19 @@ impl<'a> Rewriter<'a> {
             let blob = base.blob(below).await?;
             let index = &base.stack.layers()[below];
             let task = self.start(below);
+            let seek_points = self.seek_points(below);
+            let source = source(&blob, seek_points.as_deref());
             tokio::task::block_in_place(|| {
-                set_aside(source(&blob), index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
+                set_aside(source, index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
             })
             .with_context(|| format!("cannot read layer {below} ({})", index.digest))?;
             task.finish();
         }
         Ok(())
+    }
+
+    fn seek_points(&self, layer: usize) -> Option<PathBuf> {
+        self.surroundings.store.seek_points(seek_points::VERSION, &self.base.stack.layers()[layer].digest)
     }
 
     fn start(&self, layer: usize) -> Box<dyn Task> {
@@ -154,8 +162,8 @@ impl<'a> Rewriter<'a> {
     }
 }
 
-fn source(blob: &LocalBlob) -> SourceBlob<'_> {
-    SourceBlob { path: &blob.path, checked: blob.verified }
+fn source<'a>(blob: &'a LocalBlob, seek_points: Option<&'a Path>) -> SourceBlob<'a> {
+    SourceBlob { path: &blob.path, checked: blob.verified, seek_points }
 }
 
 /// Stores a new layer; if that is asked for, it is read back first.

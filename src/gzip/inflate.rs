@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Read};
 
 use super::blocks::{BlockMap, Recorder};
 use super::member;
+use super::seek::{DISTANCE, SeekPoint};
 use super::zlib::{End, Inflate, Step};
 
 /// Reads the members of a gzip stream one after the other.
@@ -17,12 +18,17 @@ pub struct BlockReader<R> {
     recorder: Recorder,
     /// The member that the stream is in.
     member: Option<Member>,
+    /// The last place found at which decompressing can begin, until it is taken.
+    seek_point: Option<SeekPoint>,
+    /// From where on in the data the next such place is wanted.
+    next_seek_point: u64,
 }
 
-#[derive(Default)]
 struct Member {
     checksum: crc32fast::Hasher,
     length: u64,
+    /// Whether its data was read from its beginning.
+    is_whole: bool,
 }
 
 impl<R: BufRead> BlockReader<R> {
@@ -32,12 +38,43 @@ impl<R: BufRead> BlockReader<R> {
     /// If there is no memory for a decoder.
     pub fn new(input: R) -> io::Result<BlockReader<R>> {
         let inflate = Inflate::new()?;
-        Ok(BlockReader { input, inflate, stored: 0, raw: 0, recorder: Recorder::default(), member: None })
+        let recorder = Recorder::default();
+        let (seek_point, next_seek_point) = (None, DISTANCE);
+        Ok(BlockReader { input, inflate, stored: 0, raw: 0, recorder, member: None, seek_point, next_seek_point })
     }
 
     /// The input.
     pub fn get_ref(&self) -> &R {
         &self.input
+    }
+
+    /// The last place that the reader came by at which decompressing can begin, unless it was taken before.
+    pub fn take_seek_point(&mut self) -> Option<SeekPoint> {
+        self.seek_point.take()
+    }
+
+    /// Goes on at a later place, unless the reader has come as far already. `skip` moves the input forward by so many bytes.
+    ///
+    /// The checksum of the member is then not compared, and what [`BlockReader::finish`] gives is not the map of the blob.
+    ///
+    /// # Errors
+    /// If the input ends before that place, or `skip` fails.
+    pub fn seek(&mut self, point: &SeekPoint, skip: impl FnOnce(&mut R, u64) -> io::Result<()>) -> io::Result<bool> {
+        let first_byte = point.bit / 8;
+        // The last bytes of the data before may be made of bits of that very byte, and then it is used.
+        let Some(distance) = first_byte.checked_sub(self.stored).filter(|_| point.raw > self.raw) else {
+            return Ok(false);
+        };
+        skip(&mut self.input, distance)?;
+        let bits = (8 - point.bit % 8) % 8;
+        let mut byte = [0];
+        if bits > 0 {
+            self.input.read_exact(&mut byte)?;
+        }
+        self.inflate.resume(&point.window, bits as u32, byte[0])?;
+        (self.stored, self.raw) = (first_byte + u64::from(bits > 0), point.raw);
+        self.member = Some(Member { checksum: crc32fast::Hasher::new(), length: 0, is_whole: false });
+        Ok(true)
     }
 
     /// The input and the map of the blob, once all has been read.
@@ -49,7 +86,7 @@ impl<R: BufRead> BlockReader<R> {
         self.stored += member::read_header(&mut self.input)?;
         self.inflate.reset();
         self.recorder.member_begins(self.raw, self.stored * 8);
-        self.member = Some(Member::default());
+        self.member = Some(Member { checksum: crc32fast::Hasher::new(), length: 0, is_whole: true });
         Ok(())
     }
 
@@ -67,16 +104,27 @@ impl<R: BufRead> BlockReader<R> {
         self.stored += used as u64;
         self.raw += made as u64;
         let Some(member) = &mut self.member else { return Err(member::invalid("no gzip member has begun")) };
-        member.checksum.update(&buffer[..made]);
-        member.length += made as u64;
+        if member.is_whole {
+            member.checksum.update(&buffer[..made]);
+            member.length += made as u64;
+        }
         match end {
             End::Buffer | End::LastBlock => {}
-            End::Block(unused) => self.recorder.block_ends(self.raw, self.stored * 8 - unused),
+            End::Block(unused) => {
+                let bit = self.stored * 8 - unused;
+                self.recorder.block_ends(self.raw, bit);
+                if self.raw >= self.next_seek_point
+                    && let Some(window) = self.inflate.window()
+                {
+                    self.seek_point = Some(SeekPoint { raw: self.raw, bit, window });
+                    self.next_seek_point = self.raw + DISTANCE;
+                }
+            }
             End::Stream => {
                 self.recorder.member_ends();
-                let Member { checksum, length } = std::mem::take(member);
-                self.stored += member::check_trailer(&mut self.input, checksum.finalize(), length)?;
-                self.member = None;
+                let data = self.member.take().filter(|member| member.is_whole);
+                let data = data.map(|member| (member.checksum.finalize(), member.length));
+                self.stored += member::check_trailer(&mut self.input, data)?;
             }
         }
         Ok(made)
@@ -182,5 +230,59 @@ mod tests {
         assert_eq!(read_all(&stream, 1 << 16, 512).unwrap_err().to_string(), "the compressed data is damaged");
         let mut flate2_reads = Vec::new();
         assert!(flate2::bufread::MultiGzDecoder::new(&stream[..]).read_to_end(&mut flate2_reads).is_err());
+    }
+
+    /// Members of stored, of fixed and of ordinary blocks, over three times as long as seek points are apart.
+    fn long_stream() -> (Vec<u8>, Vec<u8>) {
+        let data = sample(14 << 20);
+        let mut stream = Vec::new();
+        for (part, level) in [(&data[..5 << 20], 1), (&data[5 << 20..7 << 20], 0), (&data[7 << 20..], 6)] {
+            stream.extend(gzip(part, level));
+        }
+        (data, stream)
+    }
+
+    #[test]
+    fn reading_goes_on_at_every_seek_point() {
+        let (data, stream) = long_stream();
+        let mut reader = BlockReader::new(&stream[..]).unwrap();
+        let (mut points, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while reader.read(&mut buffer).unwrap() > 0 {
+            points.extend(reader.take_seek_point());
+        }
+        let far = points.windows(2).all(|pair| pair[1].raw >= pair[0].raw + DISTANCE);
+        assert!(points.len() == 3 && far, "{:?}", points.iter().map(|point| point.raw).collect::<Vec<_>>());
+        let skip = |input: &mut &[u8], count: u64| {
+            *input = &input[count as usize..];
+            Ok(())
+        };
+        for point in points {
+            let raw = point.raw as usize;
+            for (read_before, can_be_left_out) in
+                [(0, true), (1, true), (raw - 1000, true), (raw, false), (raw + 1, false)]
+            {
+                let mut reader = BlockReader::new(&stream[..]).unwrap();
+                reader.read_exact(&mut vec![0; read_before]).unwrap();
+                assert_eq!(reader.seek(&point, skip).unwrap(), can_be_left_out);
+                let begin = if can_be_left_out { raw } else { read_before };
+                let mut rest = Vec::new();
+                reader.read_to_end(&mut rest).unwrap();
+                assert!(rest == data[begin..], "{raw} {read_before}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_seek_point_of_something_else_is_an_error_or_other_data_and_no_more() {
+        let (_, stream) = long_stream();
+        for (bit, raw) in [(1_000_003, 5 << 20), (8, DISTANCE), (stream.len() as u64 * 8 - 9, 9 << 20)] {
+            let mut reader = BlockReader::new(&stream[..]).unwrap();
+            let point = SeekPoint { raw, bit, window: Box::new([7; super::super::WINDOW]) };
+            let skipped = reader.seek(&point, |input, count| {
+                *input = &input[count as usize..];
+                Ok(())
+            });
+            let _ = skipped.and_then(|_| io::copy(&mut reader, &mut io::sink()));
+        }
     }
 }

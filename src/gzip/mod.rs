@@ -5,7 +5,8 @@
 //! the source, its bits can be copied as they are. [`inflate`] reads a stream and notes its blocks, [`blocks`] keeps them
 //! and says what they are good for where a part of the data is kept, [`bits`] places those that are copied in the output,
 //! and [`encode`] compresses everything else, in parallel and the same for any number of threads. Around a cut, `recode`
-//! saves most of the work of that: it reads the matches of the source's blocks (`tokens`) and keeps those that still hold.
+//! saves most of the work of that: it reads the matches of the source's blocks (`tokens`) and keeps those that still hold. [`seek`]
+//! has the places at which reading a stream can begin, so that what is removed need not be decompressed.
 
 pub mod bits;
 pub mod blocks;
@@ -13,6 +14,7 @@ pub mod encode;
 pub mod inflate;
 pub mod member;
 mod recode;
+pub mod seek;
 mod source;
 mod tokens;
 mod zlib;

@@ -4,7 +4,7 @@
 //! (4 bytes), and the index in postcard's encoding. A stored index that is of another version or damaged is made anew.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::ops::Range;
 
 use serde::de::{SeqAccess, Visitor};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::entry::{BLOCK, HEAD_LENGTH};
 use super::read::{Piece, Wanted, for_each_piece};
 use super::scan::{MAX_EXTENDED_HEADER, ScanError, Scanner};
+use super::seek_points::SeekPoint;
 use super::{Entry, EntryKind, FoldedPath};
 use crate::error::reason;
 use crate::gzip::BlockMap;
@@ -51,7 +52,7 @@ pub struct LayerIndex {
     pub security: Vec<Box<str>>,
     /// Where compressed bytes lie, and which of them a rewritten layer can take over.
     pub blocks: BlockMap,
-    /// What the layer's SOFTWARE hive says, if it has one that can be looked into; see [`LayerIndex::read_with_hive`].
+    /// What the layer's SOFTWARE hive says, if it has one that can be looked into; see [`LayerIndex::read_with`].
     pub registry: Option<RegistryVersion>,
 }
 
@@ -98,16 +99,18 @@ impl From<io::Error> for IndexError {
 
 impl LayerIndex {
     /// Reads a layer blob once. `advance` is told how many bytes of the blob were read since it was last called.
-    pub fn read(blob: impl Read + Send, advance: impl FnMut(u64)) -> Result<LayerIndex, IndexError> {
-        LayerIndex::read_with_hive(blob, advance, |_| {})
+    pub fn read(blob: impl Read + Seek + Send, advance: impl FnMut(u64)) -> Result<LayerIndex, IndexError> {
+        LayerIndex::read_with(blob, advance, |_| {}, |_| {})
     }
 
     /// Like [`LayerIndex::read`]; `hive` is given the data of the layer's SOFTWARE hive as it comes by, from its first byte on:
     /// of the hive itself, or of its delta in an upper layer. What it says is for the caller to put into the index.
-    pub fn read_with_hive(
-        blob: impl Read + Send,
+    /// `seek_point` is given the places at which decompressing can begin.
+    pub fn read_with(
+        blob: impl Read + Seek + Send,
         mut advance: impl FnMut(u64),
         mut hive: impl FnMut(&[u8]),
+        mut seek_point: impl FnMut(&SeekPoint),
     ) -> Result<LayerIndex, IndexError> {
         let mut scanner = Scanner::new();
         let mut hasher = Hasher::new();
@@ -115,11 +118,12 @@ impl LayerIndex {
         let mut stored_before = 0;
         let blob = for_each_piece(
             blob,
-            Wanted { blocks: true, known_digest: None },
+            Wanted { blocks: true, ..Wanted::default() },
             |piece: &Piece| -> Result<(), IndexError> {
                 hasher.update(piece.bytes());
                 scanner.feed(piece.bytes())?;
                 software.pass(piece.bytes(), scanner.entries(), &mut hive);
+                piece.seek_point.iter().for_each(&mut seek_point);
                 advance(piece.stored - stored_before);
                 stored_before = piece.stored;
                 Ok(())
@@ -259,6 +263,8 @@ fn end_of(entry: &Entry) -> Option<u64> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::io::Cursor;
+
     use super::*;
     use crate::layer::LayerPath;
 
@@ -319,7 +325,7 @@ pub(crate) mod tests {
         }
         let tar = builder.into_inner().unwrap();
         let mut found = Vec::new();
-        LayerIndex::read_with_hive(tar.as_slice(), |_| {}, |bytes| found.extend_from_slice(bytes)).unwrap();
+        LayerIndex::read_with(Cursor::new(tar), |_| {}, |bytes| found.extend_from_slice(bytes), |_| {}).unwrap();
         assert!(found == hive.as_bytes(), "{} bytes", found.len());
     }
 
@@ -333,7 +339,7 @@ pub(crate) mod tests {
             builder.append_data(&mut header, name, data.as_bytes()).unwrap();
         }
         let tar = builder.into_inner().unwrap();
-        let index = LayerIndex::read(tar.as_slice(), |_| {}).unwrap();
+        let index = LayerIndex::read(Cursor::new(tar), |_| {}).unwrap();
         let checksums: Vec<u32> = index.entries.iter().map(|entry| entry.checksum).collect();
         assert_eq!(checksums, [crc32fast::hash("some data".repeat(100).as_bytes()), 0]);
     }

@@ -13,6 +13,7 @@ pub mod path;
 pub mod pax;
 pub mod read;
 pub mod scan;
+pub mod seek_points;
 pub mod shadow;
 pub mod stack;
 

@@ -1,11 +1,15 @@
 //! The uncompressed bytes of a layer blob, and where in the blob they came from.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::ops::Range;
 use std::sync::mpsc;
 use std::thread;
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::seek_points::{SeekPoint, SeekPoints};
 use crate::gzip::BlockMap;
 use crate::gzip::blocks::Recorder;
 use crate::gzip::inflate::BlockReader;
@@ -19,13 +23,41 @@ pub const PIECE: usize = 256 << 10;
 /// How many pieces may wait between two threads.
 const WAITING: usize = 8;
 
-/// What a reader finds out on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a reader finds out on the way, and what it may leave out.
+#[derive(Debug, Default)]
 pub struct Wanted {
     /// Whether it notes where the deflate blocks of a gzip blob are.
     pub blocks: bool,
     /// The digest of the blob if that is known; otherwise the reader finds it out.
     pub known_digest: Option<Digest>,
+    /// What nobody needs, if anything.
+    pub unneeded: Option<Unneeded>,
+}
+
+/// Parts of the data that need not be handed over, and how to get behind them.
+#[derive(Debug)]
+pub struct Unneeded {
+    /// The parts, in order.
+    pub parts: VecDeque<Range<u64>>,
+    /// Places at which decompressing can go on.
+    pub seek_points: SeekPoints<File>,
+}
+
+impl Unneeded {
+    /// A place behind this one at which reading can go on without missing anything that is needed.
+    fn place_behind(&mut self, raw: u64) -> Option<SeekPoint> {
+        while self.parts.front().is_some_and(|part| part.end <= raw) {
+            self.parts.pop_front();
+        }
+        let part = self.parts.pop_front_if(|part| part.start <= raw)?;
+        match self.seek_points.last_before(part.end) {
+            Ok(point) => point.filter(|point| point.raw > raw),
+            Err(error) => {
+                tracing::info!(%error, "seek points cannot be read");
+                None
+            }
+        }
+    }
 }
 
 /// A piece of a layer.
@@ -33,8 +65,12 @@ pub struct Wanted {
 pub struct Piece {
     buffer: Vec<u8>,
     length: usize,
+    /// The position of these bytes in the data. It is not the end of the piece before where something was left out.
+    pub raw: u64,
     /// The position in the blob where the reader stood behind these bytes.
     pub stored: u64,
+    /// A place in or just before these bytes at which decompressing can begin, if one was found.
+    pub seek_point: Option<SeekPoint>,
 }
 
 impl Piece {
@@ -62,27 +98,34 @@ pub struct BlobEnd {
 /// The order of the pieces is that of the tar. Buffers are used again, so memory stays the same for a layer of any size.
 /// A failure of `consume` ends the reading.
 pub fn for_each_piece<E: From<io::Error>>(
-    blob: impl Read + Send,
-    wanted: Wanted,
+    blob: impl Read + Seek + Send,
+    mut wanted: Wanted,
     mut consume: impl FnMut(&Piece) -> Result<(), E>,
 ) -> Result<BlobEnd, E> {
     thread::scope(|scope| {
         let (send, receive) = mpsc::sync_channel::<Piece>(WAITING);
         let (give_back, used) = mpsc::channel::<Vec<u8>>();
         let reader = scope.spawn(move || -> io::Result<BlobEnd> {
-            let mut blob = Decoder::open(blob, wanted)?;
+            let mut unneeded = wanted.unneeded.take();
+            let mut blob = Decoder::open(blob, &wanted)?;
             let mut places = Recorder::default();
             let mut raw = 0;
             loop {
+                if let Some(point) = unneeded.as_mut().and_then(|unneeded| unneeded.place_behind(raw))
+                    && blob.seek(&point)?
+                {
+                    raw = point.raw;
+                }
                 let mut buffer = used.try_recv().unwrap_or_default();
                 let length = blob.fill(&mut buffer)?;
                 if length == 0 {
                     return blob.finish(raw, places);
                 }
-                let stored = blob.position();
+                let (stored, seek_point) = (blob.position(), blob.take_seek_point());
+                let piece = Piece { buffer, length, raw, stored, seek_point };
                 raw += length as u64;
                 places.passed(raw, stored);
-                if send.send(Piece { buffer, length, stored }).is_err() {
+                if send.send(piece).is_err() {
                     // The other side gave up and says why itself.
                     return Err(io::Error::from(io::ErrorKind::Interrupted));
                 }
@@ -164,9 +207,38 @@ impl<R: Read> BufRead for Input<R> {
     }
 }
 
-impl<R: Read> Decoder<R> {
+impl<R: Read + Seek> Input<R> {
+    /// Moves forward by so many bytes, and does not even read them unless they have to be hashed.
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        let buffered = (self.buffer.buffer().len() as u64).min(count);
+        self.consume(buffered as usize);
+        let left = count - buffered;
+        let blob = self.buffer.get_mut();
+        match blob.digest {
+            KnownOrHashed::Known(_) => {
+                blob.inner.seek_relative(i64::try_from(left).unwrap_or(i64::MAX))?;
+                blob.length += left;
+                self.position += left;
+            }
+            KnownOrHashed::Hashed(_) => {
+                let mut left = left;
+                while left > 0 {
+                    let length = (self.fill_buf()?.len() as u64).min(left);
+                    if length == 0 {
+                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+                    }
+                    self.consume(length as usize);
+                    left -= length;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read + Seek> Decoder<R> {
     /// Tells the compression by the first bytes, as Windows hosts do.
-    fn open(blob: R, wanted: Wanted) -> io::Result<Decoder<R>> {
+    fn open(blob: R, wanted: &Wanted) -> io::Result<Decoder<R>> {
         let digest = wanted.known_digest.map_or_else(|| KnownOrHashed::Hashed(Hasher::new()), KnownOrHashed::Known);
         let blob = Blob { inner: blob, length: 0, digest };
         let mut input = Input { buffer: BufReader::with_capacity(256 << 10, blob), position: 0 };
@@ -185,6 +257,17 @@ impl<R: Read> Decoder<R> {
             Decoder::GzipBlocks(decoder) => decoder.get_ref().position,
             Decoder::Zstd(decoder) => decoder.get_ref().position,
         }
+    }
+
+    /// Goes on at a later place, if that can be done with this compression and the reader is not there yet.
+    fn seek(&mut self, point: &SeekPoint) -> io::Result<bool> {
+        let Decoder::GzipBlocks(decoder) = self else { return Ok(false) };
+        decoder.seek(point, Input::skip)
+    }
+
+    fn take_seek_point(&mut self) -> Option<SeekPoint> {
+        let Decoder::GzipBlocks(decoder) = self else { return None };
+        decoder.take_seek_point()
     }
 
     /// Reads the next piece into a buffer, and returns its length; it is empty at the end only.
@@ -241,5 +324,106 @@ pub fn sniff(beginning: &[u8]) -> Compression {
         [0x1f, 0x8b, 0x08, ..] => Compression::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
         _ => Compression::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use flate2::Compression as Level;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::layer::seek_points::encode;
+
+    /// The data, a gzip blob of it, its digest, and a file with its seek points.
+    fn blob() -> (Vec<u8>, Vec<u8>, Digest, tempfile::NamedTempFile) {
+        let mut random = 1_u32;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 17;
+            random ^= random << 5;
+            random as u8 & 0x3f
+        };
+        let data: Vec<u8> = (0..24 << 20).map(|_| next()).collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Level::new(6));
+        encoder.write_all(&data).unwrap();
+        let blob = encoder.finish().unwrap();
+        let digest = Digest::of(&blob);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let wanted = Wanted { blocks: true, ..Wanted::default() };
+        for_each_piece(Cursor::new(&blob), wanted, |piece| match &piece.seek_point {
+            Some(point) => file.write_all(&encode(point, &digest)),
+            None => Ok(()),
+        })
+        .unwrap();
+        (data, blob, digest, file)
+    }
+
+    fn everything(data: &[u8]) -> VecDeque<Range<u64>> {
+        std::iter::once(0..data.len() as u64).collect()
+    }
+
+    #[test]
+    fn what_nobody_needs_is_left_out_as_far_as_seek_points_allow() {
+        const M: u64 = 1 << 20;
+        let (data, blob, digest, file) = blob();
+        let all = data.len() as u64;
+        for (parts, left_out) in [
+            (VecDeque::new(), 0..=0),
+            // Nothing shorter than the distance of two seek points is sure to be left out.
+            ([M..2 * M, 9 * M..9 * M + 5].into(), 0..=M),
+            (VecDeque::from_iter(std::iter::once(0..13 * M)), 8 * M..=13 * M),
+            ([2 * M..8 * M, 11 * M..all].into(), 8 * M..=all - 9 * M),
+            (everything(&data), all - 5 * M..=all),
+        ] {
+            for known_digest in [None, Some(digest)] {
+                let seek_points = SeekPoints::new(file.reopen().unwrap(), digest).unwrap();
+                let unneeded = Unneeded { parts: parts.clone(), seek_points };
+                let wanted = Wanted { blocks: true, known_digest, unneeded: Some(unneeded) };
+                let (mut position, mut skipped) = (0, 0);
+                let end = for_each_piece(Cursor::new(&blob), wanted, |piece| {
+                    let gap = position..piece.raw;
+                    let is_unneeded = parts.iter().any(|part| part.start <= gap.start && gap.end <= part.end);
+                    assert!(gap.is_empty() || is_unneeded, "{gap:?} of {parts:?}");
+                    skipped += gap.end - gap.start;
+                    let from = piece.raw as usize;
+                    assert!(piece.bytes() == &data[from..from + piece.bytes().len()], "{from}");
+                    position = piece.raw + piece.bytes().len() as u64;
+                    io::Result::Ok(())
+                })
+                .unwrap();
+                assert_eq!((position, end.digest, end.stored_size), (all, digest, blob.len() as u64));
+                assert!(left_out.contains(&skipped), "{skipped} bytes left out of {parts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn seek_points_of_another_blob_do_nothing() {
+        let (data, blob, digest, file) = blob();
+        let seek_points = SeekPoints::new(file.reopen().unwrap(), Digest::of(b"another")).unwrap();
+        let unneeded = Unneeded { parts: everything(&data), seek_points };
+        let wanted = Wanted { blocks: true, known_digest: Some(digest), unneeded: Some(unneeded) };
+        let mut length = 0;
+        for_each_piece(Cursor::new(&blob), wanted, |piece| {
+            length += piece.bytes().len();
+            io::Result::Ok(())
+        })
+        .unwrap();
+        assert_eq!(length, data.len());
+    }
+
+    #[test]
+    fn a_blob_that_changed_is_noticed_where_it_is_left_out() {
+        let (data, mut blob, digest, file) = blob();
+        let middle = blob.len() / 2;
+        blob[middle] ^= 1;
+        let seek_points = SeekPoints::new(file.reopen().unwrap(), digest).unwrap();
+        let unneeded = Unneeded { parts: everything(&data), seek_points };
+        let wanted = Wanted { blocks: true, known_digest: None, unneeded: Some(unneeded) };
+        let end = for_each_piece(Cursor::new(&blob), wanted, |_| io::Result::Ok(())).unwrap();
+        assert_ne!(end.digest, digest);
     }
 }

@@ -44,6 +44,20 @@ impl<'a> Editor<'a> {
         }
     }
 
+    /// The parts of the tar that the editor can do without.
+    pub(super) fn unneeded(&self) -> VecDeque<Range<u64>> {
+        let goes = |number: usize| matches!(self.actions[number], Action::Remove(_)) && !self.sources[number];
+        parts(self.index, goes).collect()
+    }
+
+    /// Goes on at a later place: what is before it was left out, because it is not needed.
+    pub(super) fn skip_to(&mut self, position: u64) {
+        while self.index.entries.get(self.entry).is_some_and(|entry| entry.end() <= position) {
+            self.entry += 1;
+        }
+        self.position = position;
+    }
+
     /// Takes the next bytes of the tar and writes what becomes of them.
     pub(super) fn feed(
         &mut self,
@@ -173,14 +187,24 @@ pub(super) fn with_streams(index: &LayerIndex, entries: &[u32]) -> Vec<bool> {
 
 /// The parts of a layer's tar that stay as they are, as long as they can be; the mark of the archive's end stays too.
 fn kept_parts(index: &LayerIndex, actions: &[Action]) -> VecDeque<Range<u64>> {
-    let entries = index.entries.iter().zip(actions);
-    let kept = entries.filter(|(_, action)| **action == Action::Keep).map(|(entry, _)| entry.start..entry.end());
-    let mut parts: VecDeque<Range<u64>> = VecDeque::new();
-    for part in kept.chain(std::iter::once(index.entries_end..index.unpacked_size)) {
-        match parts.back_mut() {
-            Some(last) if last.end == part.start => last.end = part.end,
-            _ => parts.push_back(part),
-        }
+    let mut kept: VecDeque<_> = parts(index, |number| actions[number] == Action::Keep).collect();
+    let end = index.entries_end..index.unpacked_size;
+    match kept.back_mut() {
+        Some(last) if last.end == end.start => last.end = end.end,
+        _ => kept.push_back(end),
     }
-    parts
+    kept
+}
+
+/// The parts of a layer's tar that consist of such entries, as long as they can be.
+pub(super) fn parts(index: &LayerIndex, is_such: impl Fn(usize) -> bool) -> impl Iterator<Item = Range<u64>> {
+    let mut such = index.entries.iter().enumerate().filter(move |(number, _)| is_such(*number)).peekable();
+    std::iter::from_fn(move || {
+        let (_, first) = such.next()?;
+        let mut part = first.start..first.end();
+        while let Some((_, next)) = such.next_if(|(_, next)| next.start == part.end) {
+            part.end = next.end();
+        }
+        Some(part)
+    })
 }

@@ -10,8 +10,10 @@ pub mod edit;
 pub mod output;
 pub mod spool;
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +23,8 @@ use crate::image::Digest;
 use crate::image::digest::Hasher;
 use crate::image::media_type::Compression;
 use crate::layer::header::HeaderError;
-use crate::layer::read::{Wanted, for_each_piece};
+use crate::layer::read::{Unneeded, Wanted, for_each_piece};
+use crate::layer::seek_points::SeekPoints;
 use crate::layer::{EntryId, LayerIndex, LayerPath, LayerStack};
 use crate::plan::Plan;
 
@@ -80,12 +83,24 @@ pub struct SourceBlob<'a> {
     /// Whether this run has found out already that it has the digest of its index. Then only the checksums of gzip, of which
     /// plain layers have none, are looked at again.
     pub checked: bool,
+    /// The file of its seek points, if there is one. Without it, everything is decompressed.
+    pub seek_points: Option<&'a Path>,
 }
 
 impl SourceBlob<'_> {
-    fn wanted(self, index: &LayerIndex) -> Wanted {
-        // Where the blocks are is known; but the reader that notes them is the faster one.
-        Wanted { blocks: true, known_digest: self.checked.then_some(index.digest) }
+    /// What is wanted of the blob where these parts of the tar are not needed.
+    fn wanted(self, index: &LayerIndex, parts: VecDeque<Range<u64>>) -> Wanted {
+        let opened = self.seek_points.map(|path| SeekPoints::new(File::open(path)?, index.digest));
+        let seek_points = opened.transpose().unwrap_or_else(|error| {
+            tracing::info!(%error, "seek points cannot be read");
+            None
+        });
+        Wanted {
+            // Where the blocks are is known; but the reader that notes them is the faster one, and can seek.
+            blocks: true,
+            known_digest: self.checked.then_some(index.digest),
+            unneeded: seek_points.map(|seek_points| Unneeded { parts, seek_points }),
+        }
     }
 
     /// Lets whoever writes data of this blob copy its blocks.
@@ -115,7 +130,9 @@ pub fn rewrite_layer(
     blob.offer_blocks(index, layer, spool)?;
     let mut editor = edit::Editor::new(stack, plan, layer);
     let mut stored_before = 0;
-    let end = for_each_piece(file, blob.wanted(index), |piece| -> Result<(), RewriteError> {
+    let wanted = blob.wanted(index, editor.unneeded());
+    let end = for_each_piece(file, wanted, |piece| -> Result<(), RewriteError> {
+        editor.skip_to(piece.raw);
         editor.feed(piece.bytes(), spool, &mut writer)?;
         advance(piece.stored - stored_before);
         stored_before = piece.stored;
@@ -139,9 +156,14 @@ pub fn set_aside(
     let file = File::open(blob.path).context_path("open", blob.path)?;
     blob.offer_blocks(index, layer, spool)?;
     let wanted = edit::with_streams(index, entries);
+    let unneeded = edit::parts(index, |number| !wanted[number]).collect();
     let (mut number, mut position, mut stored_before) = (0, 0, 0);
-    let end = for_each_piece(file, blob.wanted(index), |piece| -> Result<(), RewriteError> {
+    let end = for_each_piece(file, blob.wanted(index, unneeded), |piece| -> Result<(), RewriteError> {
         let mut bytes = piece.bytes();
+        while index.entries.get(number).is_some_and(|entry| entry.end() <= piece.raw) {
+            number += 1;
+        }
+        position = piece.raw;
         while let (false, Some(entry)) = (bytes.is_empty(), index.entries.get(number)) {
             if position == entry.start && wanted[number] {
                 spool.begin(EntryId::new(layer, number), entry.data - entry.start, entry.end() - entry.data);
@@ -173,7 +195,7 @@ pub fn read_back(blob: &Path, written: &LayerIndex) -> Result<(), RewriteError> 
     let file = File::open(blob).context_path("open", blob)?;
     let mut hasher = Hasher::new();
     // Not with the reader of all other layers, but with flate2, as far as gzip goes.
-    let wanted = Wanted { blocks: false, known_digest: None };
+    let wanted = Wanted::default();
     let end = for_each_piece(file, wanted, |piece| -> Result<(), RewriteError> {
         hasher.update(piece.bytes());
         Ok(())

@@ -17,6 +17,8 @@ pub enum Kind {
     Blob,
     /// The index of a layer.
     Index,
+    /// The seek points of a layer.
+    SeekPoints,
     /// What a piece of rewriting gave.
     Rewritten,
     /// A download that is not complete.
@@ -40,13 +42,15 @@ pub struct Stored {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Blob, Kind::Index, Kind::Rewritten, Kind::Partial, Kind::Temporary];
+    pub const ALL: [Kind; 6] =
+        [Kind::Blob, Kind::Index, Kind::SeekPoints, Kind::Rewritten, Kind::Partial, Kind::Temporary];
 
     /// The directory of its files, below the store's.
     pub(super) fn directory(self) -> &'static str {
         match self {
             Kind::Blob => "blobs/sha256",
             Kind::Index => "index",
+            Kind::SeekPoints => "seek-points",
             Kind::Rewritten => "rewritten",
             Kind::Partial => "partial",
             Kind::Temporary => "temporary",
@@ -60,7 +64,7 @@ impl Stored {
         format!("sha256:{}", self.path.file_name()?.to_str()?).parse().ok()
     }
 
-    /// The version of the format of an index or a result of rewriting, from the directory that it is in.
+    /// The version of the format of an index, of seek points or of a result of rewriting, from the directory that it is in.
     pub fn version(&self) -> Option<u32> {
         self.path.parent()?.file_name()?.to_str()?.parse().ok()
     }

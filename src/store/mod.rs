@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/sha256/HEX        a complete, checked blob
 //! index/VERSION/HEX       the index of the layer blob with that digest
+//! seek-points/VERSION/HEX places in it at which decompressing can begin
 //! rewritten/VERSION/HEX   what a piece of rewriting with that key gave
 //! partial/HEX             a download that is not complete yet
 //! temporary/              files of running commands, whose digest is not known yet
@@ -178,6 +179,20 @@ impl Store {
         self.write(Kind::Index, version, layer, bytes)
     }
 
+    /// Where the seek points of a layer are, if they are in the store.
+    pub fn seek_points(&self, version: u32, layer: &Digest) -> Option<PathBuf> {
+        let path = self.versioned_path(Kind::SeekPoints, version, layer);
+        path.is_file().then(|| {
+            note_use(&path);
+            path
+        })
+    }
+
+    /// Stores a finished file as the seek points of a layer, replacing what is there.
+    pub fn publish_seek_points(&self, file: Temporary, version: u32, layer: &Digest) -> Result<(), PathError> {
+        self.publish_versioned(file, Kind::SeekPoints, version, layer)
+    }
+
     /// The stored bytes of what a piece of rewriting gave.
     pub fn read_rewritten(&self, version: u32, key: &Digest) -> Result<Option<Vec<u8>>, PathError> {
         self.read(Kind::Rewritten, version, key)
@@ -201,12 +216,16 @@ impl Store {
     }
 
     fn write(&self, kind: Kind, version: u32, digest: &Digest, bytes: &[u8]) -> Result<(), PathError> {
+        let mut temporary = self.temporary()?;
+        temporary.write_all(bytes).context_path("write to", temporary.path())?;
+        self.publish_versioned(temporary, kind, version, digest)
+    }
+
+    fn publish_versioned(&self, file: Temporary, kind: Kind, version: u32, digest: &Digest) -> Result<(), PathError> {
         let path = self.versioned_path(kind, version, digest);
         let directory = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(directory).context_path("create", directory)?;
-        let mut temporary = self.temporary()?;
-        temporary.write_all(bytes).context_path("write to", temporary.path())?;
-        publish(temporary, &path)
+        publish(file, &path)
     }
 
     fn versioned_path(&self, kind: Kind, version: u32, digest: &Digest) -> PathBuf {

@@ -95,6 +95,38 @@ fn a_second_build_rewrites_nothing() {
 }
 
 #[test]
+fn what_is_removed_is_left_out_and_nothing_else() {
+    let mut image = image(10_000);
+    // Behind what is removed, and before it, there is something that stays and something that moves.
+    for (file, bytes) in [("1.bin", 12 << 20), ("2.bin", 9 << 20)] {
+        image.layers[0].made(&format!("Files/ballast/large-{file}"), bytes);
+        image.layers[0].made(&format!("Files/a/{file}"), 100_000);
+        image.layers[1].hard_link(&format!("Files/b/{file}"), &format!("Files/a/{file}"));
+        image.layers[0].made(&format!("Files/stays/{file}"), 100_000);
+    }
+    // So that the layer does not grow by what moves into it.
+    image.layers[1].made("Files/ballast/upper.bin", 1 << 20);
+    let builds = Builds::new(&image, &Format::default());
+    let first = builds.build(&[]);
+    check(&builds.base.directory, &builds.sandbox.path("slim"), &[&["--removed"], REMOVED].concat());
+    let seek_points = builds.sandbox.path("cache/winslim/seek-points/1");
+    let files: Vec<PathBuf> =
+        fs::read_dir(&seek_points).expect("seek points").map(|file| file.expect("a file").path()).collect();
+    let [file] = &files[..] else { panic!("a layer with seek points, and a small one: {files:?}") };
+    let sound = fs::read(file).expect("seek points");
+    let mut flipped = sound.clone();
+    flipped.iter_mut().skip(1000).step_by(10_000).for_each(|byte| *byte ^= 1);
+    for (bytes, is_sound) in [(&sound[..], true), (&flipped, false), (&sound[..50_000], false), (b"", true)] {
+        fs::write(file, bytes).expect("the cache can be written to");
+        fs::remove_dir_all(builds.sandbox.path("cache/winslim/rewritten")).expect("the cache");
+        fs::remove_dir_all(builds.sandbox.path("slim")).expect("the target");
+        assert_eq!(builds.build(&["--verify", "full"]).digest, first.digest);
+        let verified = builds.sandbox.winslim(&["cache", "verify"]);
+        assert_eq!((verified.code == 0, file.exists()), (is_sound, is_sound), "{verified:#?}");
+    }
+}
+
+#[test]
 fn what_grows_is_not_tried_again() {
     let format = Format { compression: Compression::GzipBest, ..Format::default() };
     let builds = Builds::new(&image(300_000), &format);
