@@ -12,8 +12,9 @@ use super::base::{BaseImage, FoundImage};
 use super::build_cache::Cache;
 use super::failure::Usage;
 use super::order::{self, FileName, Order};
+use super::push::push;
 use super::record::{self, Documents};
-use super::slim::{self, Encoding, Place, ResultLayer, Slimmed};
+use super::slim::{self, Encoding, Slimmed};
 use super::targets::{self, Group};
 use super::{Surroundings, check_file, pins, write_file};
 use crate::build_file::Values;
@@ -28,7 +29,7 @@ use crate::profile::RuleSet;
 use crate::report::Report;
 use crate::report::inspect::show;
 use crate::rewrite::additions::DEFAULT_TIME;
-use crate::transport::{Delivered, LocalBlob, Reference, Target};
+use crate::transport::Target;
 
 /// How many base images are slimmed at once.
 const AT_ONCE: usize = 3;
@@ -185,60 +186,6 @@ fn meets_policy(conditions: &[Condition], built: &[Built<'_>], surroundings: &Su
         }
     }
     meets
-}
-
-/// Puts everything at the target that the image consists of. Nothing leads there yet.
-async fn push(built: &Built<'_>, target: &Target, surroundings: &Surroundings) -> Result<()> {
-    push_layers(&built.base, &built.slimmed.layers, target, surroundings).await?;
-    record::push_config(&built.base, &built.documents, target, surroundings).await?;
-    Ok(target.put_document(&built.documents.manifest.document).await?)
-}
-
-/// Puts the layers at the target. A layer that is not on this machine comes here only if the target cannot have it otherwise.
-async fn push_layers(
-    base: &BaseImage<'_>,
-    layers: &[ResultLayer],
-    target: &Target,
-    surroundings: &Surroundings,
-) -> Result<()> {
-    for (number, layer) in layers.iter().enumerate() {
-        let delivered = push_layer(base, number, layer, target, surroundings);
-        let delivered = delivered.await.with_context(|| format!("cannot push layer {number}"))?;
-        tracing::info!(layer = number, digest = %layer.index.digest, ?delivered, "layer is at the target");
-    }
-    Ok(())
-}
-
-async fn push_layer(
-    base: &BaseImage<'_>,
-    number: usize,
-    layer: &ResultLayer,
-    target: &Target,
-    surroundings: &Surroundings,
-) -> Result<Delivered> {
-    let (digest, size) = (&layer.index.digest, layer.index.stored_size);
-    let mount_from = match (&layer.place, &base.image.reference) {
-        (Place::Source, Reference::Registry(from)) => Some(from),
-        (Place::Cache(cache), _) => Some(cache.name()),
-        _ => None,
-    };
-    let blob = match &layer.place {
-        Place::Store(blob) => blob.clone(),
-        place => {
-            if let Some(delivered) = target.take_blob(digest, size, mount_from).await? {
-                return Ok(delivered);
-            }
-            match place {
-                Place::Cache(cache) => {
-                    let blob = record::descriptor(&layer.index);
-                    let path = cache.fetch(&blob, &surroundings.store, base.progress()).await?;
-                    LocalBlob::in_store(path, true)
-                }
-                _ => base.blob(number).await?,
-            }
-        }
-    };
-    Ok(target.put_blob(digest, size, &blob, None, base.progress()).await?)
 }
 
 /// Makes the ledgers of all builds, in the order of the bases, and attaches each to its image.

@@ -18,6 +18,7 @@ mod order;
 mod pins;
 mod plan;
 mod profile;
+mod push;
 mod record;
 mod rewriter;
 mod shell;
