@@ -84,6 +84,11 @@ impl LayerPlan {
     pub fn is_untouched(&self) -> bool {
         self.actions.iter().all(|action| *action == Action::Keep)
     }
+
+    /// Whether the layer may well be larger when it is rewritten, as far as one can tell before.
+    pub fn may_grow(&self) -> bool {
+        self.summary.compressed_after >= self.summary.compressed_before && !self.is_untouched()
+    }
 }
 
 /// Why there is no plan.

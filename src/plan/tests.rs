@@ -416,6 +416,19 @@ fn what_is_set_aside_is_told_for_each_layer() {
     assert!(plan.takes_from_below(1) && !plan.takes_from_below(0));
 }
 
+#[test]
+fn a_layer_that_takes_more_over_than_it_loses_may_grow() {
+    let upper = &["Files/", "Hives/", "Files/x -> Files/d/a"];
+    let stack = stack(&[&["Files/", "Files/d/", "Files/d/a", "Files/y"], upper]);
+    let may_grow = |removed: &[&str]| {
+        let plan = plan(&stack, &removing(removed), &[]).unwrap();
+        [plan.layers[0].may_grow(), plan.layers[1].may_grow()]
+    };
+    assert_eq!(may_grow(&["d"]), [false, true]);
+    assert_eq!(may_grow(&["y"]), [false, false], "the upper layer stays as it is");
+    assert_eq!(may_grow(&["d", "x"]), [false, false]);
+}
+
 /// For each surviving name of each layer: the file that a host would find there, told by its first holder.
 fn contents(
     layers: &[Vec<Entry>],
