@@ -211,7 +211,7 @@ pub struct Build {
     /// Put rewritten layers and layer indexes into this repository, for builds on other machines
     #[arg(long, value_name = "REPOSITORY")]
     pub cache_to: Option<String>,
-    /// How new layers are checked before anything is pushed [default: quick]
+    /// How new layers are checked before they are pushed [default: quick]
     #[arg(long, value_enum, value_name = "EXTENT")]
     pub verify: Option<Verification>,
     /// How many threads compress; the result does not depend on it [default: one for each processor]

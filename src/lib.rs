@@ -20,8 +20,9 @@
 //! [`rewrite::rewrite_layer`] carries that out in one stream, in bounded memory: what stays is copied byte for byte.
 //! What it gave is kept under a key of all that it depends on ([`rewrite::cache`]), so that nobody has to do it twice.
 //!
-//! [`verify::verify`] holds the result to the rules by which Windows hosts import layers; what breaks one is never pushed. A
-//! [`transport::Target`] takes blobs first, documents next and the tag last, and the [`ledger`] records what was done.
+//! [`verify::verify`] holds the result to the rules by which Windows hosts import layers; an image that breaks one is never
+//! pushed. A [`transport::Target`] takes blobs first, documents next and the tag last, and the [`ledger`] records what was done.
+//! A registry may take the blob of a finished layer while the next ones are rewritten: nothing leads to it before the end.
 //!
 //! # The map
 //!

@@ -1,15 +1,17 @@
 //! `winslim build`: pull, slim, verify, push, record.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::base::{BaseImage, FoundImage};
 use super::build_cache::Cache;
+use super::early_push::{self, Outbox, Stopped};
 use super::failure::Usage;
 use super::order::{self, FileName, Order};
 use super::push::push;
@@ -20,6 +22,7 @@ use super::{Surroundings, check_file, pins, write_file};
 use crate::build_file::Values;
 use crate::cli;
 use crate::error::ExitStatus;
+use crate::image::Digest;
 use crate::inspect::SizeModel;
 use crate::inspect::policy::{Condition, Facts};
 use crate::layer::LayerStack;
@@ -29,7 +32,7 @@ use crate::profile::RuleSet;
 use crate::report::Report;
 use crate::report::inspect::show;
 use crate::rewrite::additions::DEFAULT_TIME;
-use crate::transport::Target;
+use crate::transport::{Reference, Target};
 
 /// How many base images are slimmed at once.
 const AT_ONCE: usize = 3;
@@ -53,7 +56,8 @@ pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> R
         targets.push(Target::open(&group.reference, &surroundings.registry).await?);
     }
 
-    let mut built = build_all(found, &order, &cache, surroundings)?;
+    let early_targets = early_targets(&order, &groups, &targets);
+    let mut built = build_all(found, &early_targets, &order, &cache, surroundings)?;
     if !meets_policy(&order.conditions, &built, surroundings) {
         return Ok(ExitStatus::Policy);
     }
@@ -95,6 +99,8 @@ pub(super) struct Built<'a> {
     pub(super) base: BaseImage<'a>,
     pub(super) slimmed: Slimmed,
     pub(super) documents: Documents,
+    /// The layers that went to the target while others were being rewritten.
+    pub(super) sent: BTreeSet<Digest>,
 }
 
 /// The lock that the images which were found make; only a build file has one.
@@ -107,9 +113,27 @@ fn lock_of(order: &Order, found: &[FoundImage<'_>]) -> Option<Lock> {
     Some(Lock::new(order.bases.iter().zip(found).map(base).collect()))
 }
 
-/// Slims all base images, several at a time, each on a thread of its own.
+/// Where new layers of each base may go before everything is rewritten: to registries alone, and nowhere if there are
+/// conditions, which are judged before anything is pushed.
+fn early_targets<'a>(order: &Order, groups: &[Group], targets: &'a [Target]) -> Vec<Option<&'a Target>> {
+    let mut early = vec![None; order.bases.len()];
+    if !order.conditions.is_empty() {
+        return early;
+    }
+    let registries = groups.iter().zip(targets).filter(|(group, _)| matches!(group.reference, Reference::Registry(_)));
+    for (group, target) in registries {
+        for &member in &group.members {
+            early[member] = Some(target);
+        }
+    }
+    early
+}
+
+/// Slims all base images, several at a time, each on a thread of its own. What is new goes to the base's early target, if it
+/// has one, as soon as it is made.
 fn build_all<'a>(
     found: Vec<FoundImage<'a>>,
+    early_targets: &[Option<&Target>],
     order: &Order,
     cache: &'a Cache<'a>,
     surroundings: &Surroundings,
@@ -117,39 +141,51 @@ fn build_all<'a>(
     let workers = found.len().min(AT_ONCE);
     // They share the processors; the result does not depend on how many threads compress.
     let encoding = Encoding { threads: order.encoding.threads.div_ceil(workers.max(1)), ..order.encoding };
-    let queue = Mutex::new(found.into_iter().enumerate().collect::<VecDeque<_>>());
+    let (outboxes, lanes): (Vec<_>, Vec<_>) = early_targets.iter().map(|target| early_push::lane(*target)).unzip();
+    let queue = Mutex::new(found.into_iter().zip(outboxes).enumerate().collect::<VecDeque<_>>());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    // What is being slimmed goes on, at least to the end of the layer, and nothing new is begun.
+    let begin_nothing = || queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let failed = Notify::new();
     let runtime = Handle::current();
     let work = || {
         let mut done = Vec::new();
-        while let Some((number, found)) = next() {
+        while let Some((number, (found, outbox))) = next() {
             let rules = &order.bases[number].rules;
-            let result = runtime.block_on(build(found, rules, encoding, order.time, cache, surroundings));
+            let result = runtime.block_on(build(found, rules, outbox, encoding, order.time, cache, surroundings));
             if result.is_err() {
-                // What is being slimmed goes on to its end, and nothing new is begun.
-                queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                begin_nothing();
+                failed.notify_one();
             }
             done.push((number, result));
         }
         done
     };
-    let mut done = tokio::task::block_in_place(|| {
+    let (sent, mut done) = tokio::task::block_in_place(|| {
         std::thread::scope(|scope| {
             let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             let join = |worker: std::thread::ScopedJoinHandle<'_, Vec<(usize, Result<Built<'a>>)>>| {
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
-            workers.into_iter().flat_map(join).collect::<Vec<_>>()
+            let sent = runtime.block_on(early_push::send(lanes, &failed, surroundings));
+            if sent.is_err() {
+                begin_nothing();
+            }
+            (sent, workers.into_iter().flat_map(join).collect::<Vec<_>>())
         })
     });
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
+    let sent = sent?;
+    // Whoever only stopped does not know why, so the others come first.
+    done.sort_by_key(|(number, result)| (result.as_ref().is_err_and(|error| error.is::<Stopped>()), *number));
+    let built: Vec<Built<'a>> = done.into_iter().map(|(_, result)| result).collect::<Result<_>>()?;
+    Ok(built.into_iter().zip(sent).map(|(built, sent)| Built { sent, ..built }).collect())
 }
 
 /// Slims one base image.
 async fn build<'a>(
     found: FoundImage<'a>,
     rules: &RuleSet,
+    outbox: Outbox,
     encoding: Encoding,
     time: Option<u64>,
     cache: &'a Cache<'a>,
@@ -157,10 +193,10 @@ async fn build<'a>(
 ) -> Result<Built<'a>> {
     let base = found.index(Some(cache)).await?;
     slim::check_base(&base, &surroundings.printer)?;
-    let slimmed = slim::slim(&base, rules, encoding, time.unwrap_or(DEFAULT_TIME), cache, surroundings).await?;
+    let slimmed = slim::slim(&base, rules, outbox, encoding, time.unwrap_or(DEFAULT_TIME), cache, surroundings).await?;
     let documents = record::documents(&base, rules, &slimmed, time)?;
     slim::check_result(&slimmed.layers, &documents.config, &documents.manifest, documents.index.as_ref())?;
-    Ok(Built { base, slimmed, documents })
+    Ok(Built { base, slimmed, documents, sent: BTreeSet::new() })
 }
 
 /// Whether no condition is met; says which are.
@@ -200,7 +236,7 @@ async fn attach_ledgers(
     for (number, built) in built.iter().enumerate() {
         let places = groups.iter().zip(targets);
         for (group, target) in places.filter(|(group, _)| group.members.contains(&number)) {
-            let Built { base, slimmed, documents } = built;
+            let Built { base, slimmed, documents, .. } = built;
             let rules = &order.bases[number].rules;
             let ledger = record::ledger(base, rules, slimmed, documents, &group.reference, order.time);
             if documents.changed {

@@ -106,7 +106,7 @@ pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
 fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         if cause.is::<WouldNotImport>() {
-            Some("nothing was pushed; `winslim verify IMAGE` lists every finding")
+            Some("no image was pushed; `winslim verify IMAGE` lists every finding")
         } else if cause.is::<NotAsLocked>() {
             Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too")
         } else if let Some(IndexError::Read(_)) = cause.downcast_ref() {

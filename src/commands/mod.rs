@@ -7,6 +7,7 @@ mod cache;
 mod connection;
 mod copy;
 mod diff;
+mod early_push;
 mod failure;
 mod host;
 mod init;

@@ -8,10 +8,12 @@ use super::slim::{Place, ResultLayer};
 use super::{Surroundings, record};
 use crate::transport::{Delivered, LocalBlob, Reference, Target};
 
-/// Puts everything at the target that the image consists of.
+/// Puts everything at the target that the image consists of, as far as it was not sent while other layers were rewritten.
 pub(super) async fn push(built: &Built<'_>, target: &Target, surroundings: &Surroundings) -> Result<()> {
     for (number, layer) in built.slimmed.layers.iter().enumerate() {
-        arrived(number, layer, push_layer(&built.base, number, layer, target, surroundings).await)?;
+        if !built.sent.contains(&layer.index.digest) {
+            arrived(number, layer, push_layer(&built.base, number, layer, target, surroundings).await)?;
+        }
     }
     record::push_config(&built.base, &built.documents, target, surroundings).await?;
     Ok(target.put_document(&built.documents.manifest.document).await?)
@@ -51,7 +53,7 @@ async fn push_layer(
 }
 
 /// Puts a layer at the target whose blob is here.
-async fn put_layer(
+pub(super) async fn put_layer(
     layer: &ResultLayer,
     blob: &LocalBlob,
     target: &Target,
@@ -62,7 +64,7 @@ async fn put_layer(
 }
 
 /// Says how a layer came to its target, or which one did not.
-fn arrived(number: usize, layer: &ResultLayer, delivered: Result<Delivered>) -> Result<()> {
+pub(super) fn arrived(number: usize, layer: &ResultLayer, delivered: Result<Delivered>) -> Result<()> {
     let delivered = delivered.with_context(|| format!("cannot push layer {number}"))?;
     tracing::info!(layer = number, digest = %layer.index.digest, ?delivered, "layer is at the target");
     Ok(())

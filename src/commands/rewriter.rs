@@ -9,10 +9,11 @@ use anyhow::{Context, Result};
 use super::Surroundings;
 use super::base::BaseImage;
 use super::build_cache::Cache;
+use super::early_push::Outbox;
 use super::slim::{Encoding, Place, ResultLayer};
 use crate::image::Digest;
 use crate::layer::{EntryId, LayerIndex, seek_points};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, LayerPlan, Plan};
 use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
 use crate::rewrite::{LayerWriter, Settings, SourceBlob, Spool, read_back, rewrite_layer, set_aside};
@@ -25,6 +26,8 @@ pub(super) struct Rewriter<'a> {
     base: &'a BaseImage<'a>,
     cache: &'a Cache<'a>,
     surroundings: &'a Surroundings,
+    /// Where finished layers go.
+    pub(super) outbox: Outbox,
     /// How each layer is encoded when it is rewritten.
     pub(super) settings: Vec<Settings>,
     /// What was made by now, by its key: the plan changes while a build finds out which layers grow, and much of it stays.
@@ -45,6 +48,7 @@ pub(super) enum Rewritten {
 impl<'a> Rewriter<'a> {
     pub(super) fn new(
         base: &'a BaseImage<'a>,
+        outbox: Outbox,
         encoding: Encoding,
         cache: &'a Cache<'a>,
         surroundings: &'a Surroundings,
@@ -54,6 +58,7 @@ impl<'a> Rewriter<'a> {
             base,
             cache,
             surroundings,
+            outbox,
             settings: base.stack.layers().iter().map(|layer| encoding.for_source(layer.compression)).collect(),
             made: BTreeMap::new(),
             spool: Spool::create(directory.path().join("set-aside"))?,
@@ -70,9 +75,15 @@ impl<'a> Rewriter<'a> {
                 layers.push(ResultLayer { index, place: Place::Source, key: None, would_have_grown: false });
                 continue;
             }
+            self.outbox.check()?;
             match self.layer(plan, number).await? {
                 Some(layer) => layers.push(layer),
                 None => return Ok(Rewritten::Grown(number)),
+            }
+            // A layer above that grows changes the plan for those below it. Where that is not to be expected they need not wait;
+            // if it happens all the same, a blob was sent in vain.
+            if !plan.layers[number + 1..].iter().any(LayerPlan::may_grow) {
+                self.outbox.take(&layers);
             }
         }
         Ok(Rewritten::Layers(layers))

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::Surroundings;
 use super::base::BaseImage;
 use super::build_cache::Cache;
+use super::early_push::Outbox;
 use super::failure::WouldNotImport;
 use super::rewriter::{Rewriter, Rewritten, publish};
 use crate::image::media_type::Compression;
@@ -138,10 +139,12 @@ pub(super) fn fit_warnings(rules: &RuleSet, image: &Image) -> Vec<String> {
     warnings
 }
 
-/// Rewrites what the rules touch. A layer that would become larger is left as it is, and the plan made anew around it.
+/// Rewrites what the rules touch, and gives what is finished to the outbox. A layer that would become larger is left as it is,
+/// and the plan made anew around it.
 pub(super) async fn slim(
     base: &BaseImage<'_>,
     rules: &RuleSet,
+    outbox: Outbox,
     encoding: Encoding,
     time: u64,
     cache: &Cache<'_>,
@@ -150,7 +153,7 @@ pub(super) async fn slim(
     let additions = Additions::collect(&rules.adds, &base.stack)?;
     let count = base.stack.layers().len();
     let mut plan = self::plan(&base.stack, rules, &[])?;
-    let mut rewriter = Rewriter::new(base, encoding, cache, surroundings)?;
+    let mut rewriter = Rewriter::new(base, outbox, encoding, cache, surroundings)?;
     let limits_key = key::of_limits(&base.stack, &plan, &rewriter.settings);
     let mut limits = vec![LayerLimit::Free; count];
     if let Some(known) = cache.limits(&limits_key, count).await? {
@@ -190,6 +193,7 @@ pub(super) async fn slim(
             publish(file, index, settings, None, surroundings)
         })?;
         layers.push(layer);
+        rewriter.outbox.take(&layers);
     }
     Ok(Slimmed { plan, layers, limits })
 }

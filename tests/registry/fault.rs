@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What goes wrong with one request.
 #[derive(Debug, Clone)]
@@ -37,6 +37,9 @@ pub enum Fault {
     FlipRequest,
     /// The registry does what was asked, and its answer gets lost.
     LoseAnswer,
+    /// Nothing is done before a request of this method, with this in its target, has come as well; then the other happens.
+    /// Without such a request there is nothing to be found here.
+    After(&'static str, &'static str, Box<Fault>),
 }
 
 /// Which requests something goes wrong with.
@@ -239,7 +242,10 @@ impl State {
         };
         let instead =
             self.tokens.as_ref().and_then(|tokens| tokens.answer(&self.own, target, head.get("authorization")));
-        let fault = instead.or_else(|| self.fault_of(method, target));
+        let mut fault = instead.or_else(|| self.fault_of(method, target));
+        if let Some(Fault::After(method, place, then)) = fault {
+            fault = Some(if self.waits_for(method, place) { *then } else { Fault::Answer(404, Vec::new(), "") });
+        }
         let length = head.length();
         let headers_only = method == "HEAD";
         match &fault {
@@ -339,6 +345,20 @@ impl State {
             to_client.write_all(&buffer[..read])?;
         }
         to_client.shutdown(Shutdown::Both)
+    }
+
+    /// Whether such a request has come, or comes in time.
+    fn waits_for(&self, method: &str, place: &str) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let has_come =
+            || self.seen.lock().unwrap().iter().any(|seen| seen.method == method && seen.target.contains(place));
+        while !has_come() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 
     fn fault_of(&self, method: &str, target: &str) -> Option<Fault> {

@@ -4,6 +4,7 @@
 
 mod child;
 mod command;
+mod early_push;
 mod fault;
 mod faults;
 #[path = "../../testdata/generator/mod.rs"]
