@@ -47,7 +47,10 @@ SCENARIOS = {
         *(rf"Windows\{name}" for name in ["SysWOW64", "assembly", "servicing", r"System32\DriverStore"]),
         *(rf"Windows\WinSxS\{name}_*" for name in ["x86", "wow64"]),
     ],
-    "most": [r"Windows\WinSxS", r"Windows\assembly", r"Windows\SysWOW64", r"Windows\System32\[d-z]*"],
+    "most": [
+        *(rf"Windows\{name}" for name in ["WinSxS", "SysWOW64", "assembly", "servicing", r"System32\[d-z]*"]),
+        r"UtilityVM:\Windows\System32\[d-z]*",
+    ],
     # The worst case: thousands of names whose data is still needed and moves to other names.
     "scattered names": [r"Windows\WinSxS\*[0-9a]\**", r"Windows\System32\*[a-h].*", r"Windows\SysWOW64\*[a-h].*"],
 }

@@ -58,7 +58,7 @@ def peers(base, linux, patterns, out):
 
     `linux` is the copy of the image for Linux programs.
     """
-    names = [f"Files/{pattern}".replace("\\", "/").removesuffix("/**") for pattern in patterns]
+    names = [name_of(pattern) for pattern in patterns]
     yield from pipelines(base, names, out)
     # It knows no patterns.
     if shutil.which("regctl") and not any(character in name for name in names for character in "*?["):
@@ -87,6 +87,12 @@ def peers(base, linux, patterns, out):
     if shutil.which("skopeo"):
         command = ["skopeo", "--insecure-policy", "copy", "--all", f"oci:{base}:ltsc2019", f"oci:{out}:slim"]
         yield Job("skopeo copy, removing nothing", command, lambda: layers_of(out, "slim"), base)
+
+
+def name_of(pattern):
+    """The name in the tar that a profile's pattern stands for."""
+    path = pattern.replace("\\", "/").removesuffix("/**")
+    return path.replace("UtilityVM:", "UtilityVM/Files") if path.startswith("UtilityVM:") else f"Files/{path}"
 
 
 def script(lines, *arguments):
