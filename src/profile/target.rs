@@ -1,7 +1,7 @@
 //! Where added files go: a Windows path below `C:\`, made into a name of the layer.
 
 use crate::layer::LayerPath;
-use crate::windows::names::check_component;
+use crate::windows::names::check_file_name;
 
 /// Reads the target of an addition, such as `C:\app` or `app/server.exe`. The error is the end of the sentence
 /// "the target `…` …".
@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<LayerPath, String> {
     }
     let mut name = String::from("Files");
     for component in path.split(['/', '\\']) {
-        check_component(component)?;
+        check_file_name(component)?;
         name.push('/');
         name.push_str(component);
     }
@@ -54,6 +54,8 @@ mod tests {
             "C:x",
             "UtilityVM:\\x",
             "a:b",
+            "C:\\a:b",
+            "C:\\a\\b:",
             "a\\\\b",
             "..",
             "a\\..\\b",

@@ -172,7 +172,10 @@ impl Additions {
             return Err(obstacle(path, "it is a directory of the image"));
         }
         if let (Some(_), Some(why)) = (present, protected(FoldedPath::new(path).as_str())) {
-            return Err(obstacle(path, &format!("the image's own file is protected: {why}")));
+            return Err(obstacle(
+                path,
+                &format!("the image's own file is protected: {why}; give the file another name"),
+            ));
         }
         let item = Item {
             path: path.to_owned(),
@@ -278,7 +281,7 @@ fn file_name(path: &Path) -> Result<&str, AdditionError> {
 }
 
 fn check_name(path: &Path, name: &str) -> Result<(), AdditionError> {
-    crate::windows::names::check_component(name)
+    crate::windows::names::check_file_name(name)
         .map_err(|problem| AdditionError::Name { path: path.to_owned(), problem })
 }
 

@@ -80,8 +80,8 @@ pub enum RewriteError {
 pub struct SourceBlob<'a> {
     /// Where it is.
     pub path: &'a Path,
-    /// Whether this run has found out already that it has the digest of its index. Then only the checksums of gzip, of which
-    /// plain layers have none, are looked at again.
+    /// Whether this run has found out already that it has the digest of its index. Then only the checksums of gzip are looked
+    /// at again, of which plain layers have none, and not even these where something is left out.
     pub checked: bool,
     /// The file of its seek points, if there is one. Without it, everything is decompressed.
     pub seek_points: Option<&'a Path>,

@@ -19,7 +19,18 @@ pub fn is_device(component: &str) -> bool {
         && matches!(number, "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³")
 }
 
-/// Whether a name, without separators, can be that of a file. The error is the end of a sentence about the name.
+/// Whether a name, without separators, can be that of a file, and not of an alternate data stream. The error is the end of a
+/// sentence about the name.
+pub fn check_file_name(name: &str) -> Result<(), String> {
+    check_component(name)?;
+    match name.contains(':') {
+        true => Err(format!("has the component `{name}`; behind a colon, Windows takes it for a stream of a file")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a name, without separators, can be that of a file or of a stream of one (`file:stream`). The error is the end of
+/// a sentence about the name.
 pub fn check_component(component: &str) -> Result<(), String> {
     if component.is_empty() {
         return Err("has two separators in a row".to_owned());
@@ -49,6 +60,8 @@ mod tests {
         for name in ["", ".", "..", "a.", "a ", "a?b", "a\tb", "nul", "COM1", "lpt9.txt", &"x".repeat(256)] {
             assert!(check_component(name).is_err(), "{name:?}");
         }
+        assert!(check_component("a:b").is_ok() && check_file_name("a:b").is_err() && check_file_name("a").is_ok());
+        assert!(check_file_name("a.").is_err());
         for name in ["a", "nul-and-more", "com10", "été.txt", ".hidden", &"x".repeat(255)] {
             assert!(check_component(name).is_ok(), "{name:?}");
         }
