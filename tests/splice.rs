@@ -25,6 +25,17 @@ for member, begin in enumerate(range(0, len(data), 700_000)):
 
 const PYTHON_DECODER: &str = "import gzip, sys; sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))";
 
+/// Compressors of the field, as filters.
+const COMPRESSORS: [(&str, &[&str]); 7] = [
+    ("gzip", &["-1c"]),
+    ("gzip", &["-6c"]),
+    ("gzip", &["-9c"]),
+    ("pigz", &["-6c"]),
+    ("igzip", &["-1c"]),
+    ("libdeflate-gzip", &["-6", "-c"]),
+    ("python3", &["-c", PYTHON_ENCODER]),
+];
+
 /// Runs a filter.
 fn filter(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
@@ -95,15 +106,6 @@ fn edit(stream: &[u8], keep: usize, remove: usize) -> (Vec<u8>, Vec<u8>, u64) {
 #[test]
 fn every_decoder_reads_what_is_made_from_every_compressor() {
     let data = textured(2_000_000);
-    let compressors: [(&str, &[&str]); 7] = [
-        ("gzip", &["-1c"]),
-        ("gzip", &["-6c"]),
-        ("gzip", &["-9c"]),
-        ("pigz", &["-6c"]),
-        ("igzip", &["-1c"]),
-        ("libdeflate-gzip", &["-6", "-c"]),
-        ("python3", &["-c", PYTHON_ENCODER]),
-    ];
     let decoders: [(&str, &[&str]); 5] = [
         ("gzip", &["-dc"]),
         ("pigz", &["-dc"]),
@@ -111,7 +113,7 @@ fn every_decoder_reads_what_is_made_from_every_compressor() {
         ("libdeflate-gunzip", &["-c"]),
         ("python3", &["-c", PYTHON_DECODER]),
     ];
-    for (compressor, arguments) in compressors {
+    for (compressor, arguments) in COMPRESSORS {
         let stream = filter(compressor, arguments, &data);
         for (keep, remove) in [(data.len(), 0), (900_000, 0), (700_001, 40_003), (150_000, 1)] {
             let (expected, spliced, copied) = edit(&stream, keep, remove);
@@ -123,6 +125,36 @@ fn every_decoder_reads_what_is_made_from_every_compressor() {
             }
             // Some compressors make blocks of several hundred kilobytes.
             assert!(copied > 0 || keep < 500_000, "nothing was copied of {compressor} {arguments:?} {keep} {remove}");
+        }
+    }
+}
+
+#[test]
+fn streams_of_every_compressor_can_be_read_from_the_midst() {
+    let data = textured(2_000_000);
+    for (compressor, arguments) in COMPRESSORS {
+        let stream = filter(compressor, arguments, &data);
+        let mut reader = BlockReader::new(&stream[..]).unwrap().with_seek_distance(30_000);
+        let (mut points, mut buffer) = (Vec::new(), vec![0; 5_000]);
+        while reader.read(&mut buffer).unwrap() > 0 {
+            points.extend(reader.take_seek_point());
+        }
+        assert!(points.len() > 2, "{compressor} {arguments:?} gives {} places", points.len());
+        let skip = |input: &mut &[u8], count: u64| {
+            *input = &input[count as usize..];
+            Ok(())
+        };
+        for (number, point) in points.iter().enumerate() {
+            let mut reader = BlockReader::new(&stream[..]).unwrap();
+            // From where another one has led, too.
+            if let Some(before) = number.checked_sub(2) {
+                assert!(reader.seek(&points[before], skip).unwrap());
+                reader.read_exact(&mut vec![0; 1 + number * 100]).unwrap();
+            }
+            assert!(reader.seek(point, skip).unwrap());
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).unwrap();
+            assert!(rest == data[point.raw as usize..], "{compressor} {arguments:?} from {}", point.raw);
         }
     }
 }

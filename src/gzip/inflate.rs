@@ -20,8 +20,9 @@ pub struct BlockReader<R> {
     member: Option<Member>,
     /// The last place found at which decompressing can begin, until it is taken.
     seek_point: Option<SeekPoint>,
-    /// From where on in the data the next such place is wanted.
+    /// From where on in the data the next such place is wanted, and how far it is from one to the next at least.
     next_seek_point: u64,
+    seek_distance: u64,
 }
 
 struct Member {
@@ -38,9 +39,23 @@ impl<R: BufRead> BlockReader<R> {
     /// If there is no memory for a decoder.
     pub fn new(input: R) -> io::Result<BlockReader<R>> {
         let inflate = Inflate::new()?;
-        let recorder = Recorder::default();
-        let (seek_point, next_seek_point) = (None, DISTANCE);
-        Ok(BlockReader { input, inflate, stored: 0, raw: 0, recorder, member: None, seek_point, next_seek_point })
+        let reader = BlockReader {
+            input,
+            inflate,
+            stored: 0,
+            raw: 0,
+            recorder: Recorder::default(),
+            member: None,
+            seek_point: None,
+            next_seek_point: DISTANCE,
+            seek_distance: DISTANCE,
+        };
+        Ok(reader)
+    }
+
+    /// The same, but with seek points at least so many bytes of data apart, instead of [`DISTANCE`].
+    pub fn with_seek_distance(self, distance: u64) -> BlockReader<R> {
+        BlockReader { next_seek_point: distance, seek_distance: distance, ..self }
     }
 
     /// The input.
@@ -117,7 +132,7 @@ impl<R: BufRead> BlockReader<R> {
                     && let Some(window) = self.inflate.window()
                 {
                     self.seek_point = Some(SeekPoint { raw: self.raw, bit, window });
-                    self.next_seek_point = self.raw + DISTANCE;
+                    self.next_seek_point = self.raw + self.seek_distance;
                 }
             }
             End::Stream => {
