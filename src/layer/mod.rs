@@ -3,6 +3,7 @@
 //! [`read`] decompresses a blob, [`scan`] finds the entries in what comes, [`index`] keeps what was found, [`stack`],
 //! [`names`] and [`links`] look at the layers of an image together, and [`shadow`] tells what of them is hidden.
 
+mod decoder;
 pub mod entry;
 pub mod header;
 pub mod index;
