@@ -5,10 +5,12 @@
     benches/compare.py [--scale mid] [--mixed] [--rounds 3] [--work DIRECTORY]
 
 The image is made by the sample generator, its entries in the order of an exporter that walks the tree. With --mixed, files of
-all directories stand among each other, so that what is removed is cut out in very many places. In every round, each program removes the same directories from the same layers;
-ratios are to the floor of the same round: inflating the layers, hashing what comes and hashing as much as went in, in one
-process and with the same libraries. CPU time is that of a program with all its children. Peak memory is that of the largest
-process. Layers are in the page cache. Needs Python 3.11.
+all directories stand among each other, so that what is removed is cut out in very many places.
+
+In every round, each program removes the same directories from the same layers; ratios are to the floor of the same round:
+inflating the layers, hashing what comes and hashing as much as went in, in one process and with the same libraries. CPU time
+is that of a program with all its children. Peak memory is that of the largest process. Layers are in the page cache. Needs
+Python 3.11.
 
 Measured are, as far as they are installed:
 

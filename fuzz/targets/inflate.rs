@@ -25,7 +25,7 @@ fn read(stream: &[u8], count: usize) -> Option<(Vec<u8>, BlockMap)> {
     None
 }
 
-/// What stands at the first of some seek points, and goes on at each of them, is the data.
+/// From each of the first seek points on, the rest of the data is read.
 fn read_from_seek_points(stream: &[u8], data: &[u8], distance: u64) {
     let mut reader = BlockReader::new(stream).expect("memory").with_seek_distance(distance);
     let (mut points, mut buffer) = (Vec::<SeekPoint>::new(), vec![0; 1000]);

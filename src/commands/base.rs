@@ -131,10 +131,10 @@ impl BaseImage<'_> {
                 // On a thread of its own, so that the downloads of other layers go on: registries cut slow readers off.
                 let indexed =
                     tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, seek_points, &*progress));
-                let (index, places) =
+                let (index, seek_points) =
                     indexed.await?.with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
                 self.read().insert(layer);
-                if let Some(file) = places {
+                if let Some(file) = seek_points {
                     store.publish_seek_points(file, seek_points::VERSION, &descriptor.digest)?;
                 }
                 store.write_index(VERSION, &descriptor.digest, &index.encode())?;
