@@ -1,6 +1,9 @@
 //! Hard links: whichever name holds the data, and wherever the other names are.
 
+use std::collections::BTreeSet;
+
 use crate::generator::Image;
+use crate::generator::layer::{Kind, Layer};
 use crate::generator::layout::Format;
 use crate::support::{Manifest, Sandbox, check, profile};
 use crate::{base_of, tiny_image};
@@ -97,6 +100,28 @@ fn compressed_data_is_copied_to_its_new_name() {
 fn both_orders_of_the_sample() {
     for removed in [r"Windows\WinSxS\{amd64,wow64}_*", r"Windows\SysWOW64", r"Windows\WinSxS\amd64_*_10.0.17763.1_*"] {
         build_and_check(&tiny_image(), &[removed], "", &[]);
+        build_and_check(&tiny_image().walked(), &[removed], "", &[]);
+    }
+}
+
+#[test]
+fn a_walk_changes_the_order_and_which_name_holds_the_data_and_nothing_else() {
+    let (mixed, walked) = (tiny_image(), tiny_image().walked());
+    for (mixed, walked) in mixed.layers.iter().zip(&walked.layers) {
+        let names = |layer: &Layer| layer.items.iter().map(|item| item.name.clone()).collect::<BTreeSet<_>>();
+        assert_eq!(names(mixed), names(walked));
+        let place = |name: &str| walked.items.iter().position(|item| item.name == name);
+        for (number, item) in walked.items.iter().enumerate() {
+            // Streams lie behind their owners, and all else behind its directory.
+            let owner = item.name.rsplit_once([':', '/']).map(|(owner, _)| owner);
+            assert!(owner.is_none_or(|owner| place(owner) < Some(number)), "{}", item.name);
+            if let Kind::HardLink(target) = &item.kind
+                && let Some(target) = place(target)
+            {
+                let holds_data = matches!(walked.items[target].kind, Kind::File(_));
+                assert!(target < number && holds_data, "{}", item.name);
+            }
+        }
     }
 }
 
