@@ -196,6 +196,9 @@ pub struct Build {
     /// Write a report on this build into this file as a page for a browser
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Do not attach the ledger to the pushed image
+    #[arg(long)]
+    pub no_attach: bool,
     /// Compress new layers with this [default: what the layer has now; gzip for a plain one]
     #[arg(long, value_enum)]
     pub compression: Option<CompressionFormat>,

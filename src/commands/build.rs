@@ -224,7 +224,7 @@ fn meets_policy(conditions: &[Condition], built: &[Built<'_>], surroundings: &Su
     meets
 }
 
-/// Makes the ledgers of all builds, in the order of the bases, and attaches each to its image.
+/// Makes the ledgers of all builds, in the order of the bases, and attaches each to its image, unless the order forbids it.
 async fn attach_ledgers(
     order: &Order,
     groups: &[Group],
@@ -239,7 +239,7 @@ async fn attach_ledgers(
             let Built { base, slimmed, documents, .. } = built;
             let rules = &order.bases[number].rules;
             let ledger = record::ledger(base, rules, slimmed, documents, &group.reference, order.time);
-            if documents.changed {
+            if documents.changed && order.attach {
                 // An image that did not change has no build to record.
                 record::attach(&ledger, documents, base, target, surroundings).await?;
             }

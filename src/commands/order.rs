@@ -25,6 +25,8 @@ pub(super) struct Order {
     pub(super) ledger: Option<FileName>,
     pub(super) summary: Option<FileName>,
     pub(super) report: Option<FileName>,
+    /// Whether each ledger is attached to its image.
+    pub(super) attach: bool,
     pub(super) encoding: Encoding,
     /// What `SOURCE_DATE_EPOCH` asks for, in seconds since 1970.
     pub(super) time: Option<u64>,
@@ -97,6 +99,7 @@ fn of_image(image: &str, arguments: &Build) -> Result<Order> {
         ledger: arguments.ledger.clone().map(FileName::Fixed),
         summary: arguments.summary.clone().map(FileName::Fixed),
         report: arguments.report.clone().map(FileName::Fixed),
+        attach: !arguments.no_attach,
         encoding: encoding(arguments, None)?,
         time: source_date_epoch()?,
         lock: None,
@@ -144,6 +147,7 @@ fn of_file(arguments: &Build) -> Result<Order> {
         ledger: name(&arguments.ledger, &file.ledger)?,
         summary: name(&arguments.summary, &file.summary)?,
         report: name(&arguments.report, &file.report)?,
+        attach: !arguments.no_attach,
         encoding: encoding(arguments, Some(&file))?,
         time: source_date_epoch()?,
         lock: Some(Locked { path: lock_path, lock }),

@@ -115,3 +115,35 @@ fn the_ledger_is_attached_to_the_pushed_image() {
     let manifest = json_file(&registry.blob(subject));
     assert_eq!(manifest["annotations"]["org.opencontainers.image.base.name"], *source);
 }
+
+#[test]
+fn no_ledger_is_attached_if_nobody_wants_it() {
+    let (sandbox, registry) = (Sandbox::new(), DockerRegistry::start());
+    let base = base_of(&sandbox, &tiny_image(), &Default::default());
+    let profile = sandbox.file("profile.toml", &profile(REMOVED, ""));
+    let build = |target: &str, options: &[&str]| {
+        let arguments = ["build", &base.reference, "-p", &profile, "-t", target, "--ledger", "ledger.json"];
+        let result = sandbox.winslim(&[&arguments[..], options].concat()).done();
+        result.trim().rsplit_once('@').expect("a digest").1.to_owned()
+    };
+    let with_ledger = build(&format!("{}:slim", sandbox.layout("with")), &[]);
+    let layout = build(&format!("{}:slim", sandbox.layout("slim")), &["--no-attach"]);
+    assert_eq!(layout, with_ledger, "the image is the same");
+    let entries = json_file(&sandbox.path("slim/index.json"))["manifests"].as_array().map_or(0, Vec::len);
+    assert_eq!(entries, 1, "only the image is listed");
+    assert_eq!(json_file(&sandbox.path("ledger.json"))["schema"], 1, "the ledger is written all the same");
+
+    let archive = build(&format!("oci-archive:{}:slim", sandbox.path("slim.tar").display()), &["--no-attach"]);
+    let unpacked = sandbox.layout("unpacked");
+    skopeo_copy(
+        &format!("oci-archive:{}", sandbox.path("slim.tar").display()),
+        &format!("{unpacked}:slim"),
+        &["--all"],
+    );
+    assert_eq!(archive, layout);
+
+    build(&registry.reference("slim/servercore:x"), &["--no-attach"]);
+    let manifest = json_file(&sandbox.path("ledger.json"))["result"]["manifest"].clone();
+    let tag = manifest.as_str().expect("a digest").replace(':', "-");
+    assert!(!registry.has_tag("slim/servercore", &tag), "a list of referrers was pushed");
+}

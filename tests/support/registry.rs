@@ -72,6 +72,12 @@ impl DockerRegistry {
         std::fs::read_to_string(&link).unwrap_or_else(|error| panic!("{}: {error}", link.display()))
     }
 
+    /// Whether a repository has a tag.
+    pub fn has_tag(&self, repository: &str, tag: &str) -> bool {
+        let repositories = self.directory.path().join("storage/docker/registry/v2/repositories");
+        repositories.join(repository).join("_manifests/tags").join(tag).exists()
+    }
+
     /// Whether anything was ever tagged in a repository.
     pub fn has_tags(&self, repository: &str) -> bool {
         let repositories = self.directory.path().join("storage/docker/registry/v2/repositories");
