@@ -26,8 +26,8 @@
 //!
 //! # The map
 //!
-//! * [`image`], [`layer`], [`error`], [`fault`] and [`temporary`] are the ground: documents, names, entries, indexes, failures,
-//!   files that do not stay.
+//! * [`image`], [`layer`], [`error`], [`fault`], [`temporary`] and [`durable`] are the ground: documents, names, entries, indexes,
+//!   failures, files that do not stay, and files that survive a power cut.
 //! * [`windows`], [`hive`], [`gzip`] know about Windows, registry hives and compressed streams, each on its own.
 //! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
@@ -41,6 +41,7 @@ pub mod build_file;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod durable;
 pub mod error;
 pub mod fault;
 pub mod gzip;

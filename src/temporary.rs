@@ -8,6 +8,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::durable;
+
 /// The paths of all that are there now.
 static ALL: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -88,6 +90,19 @@ impl TemporaryFile {
         let published = self.file.persist(path);
         drop(all);
         published.map(drop).map_err(|error| error.error)
+    }
+
+    /// Waits until the content is on the disk and gives the file its name. The name survives a power cut once its directory is
+    /// flushed, too.
+    pub fn publish_flushed(self, path: &Path) -> io::Result<()> {
+        durable::sync_file(self.file.as_file())?;
+        self.publish(path)
+    }
+
+    /// Gives the file its name, so that content and name survive a power cut from now on.
+    pub fn publish_durably(self, path: &Path) -> io::Result<()> {
+        self.publish_flushed(path)?;
+        durable::sync_directory(durable::directory_of(path))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
+use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::Surroundings;
@@ -16,7 +17,7 @@ use super::build_cache::Cache;
 use crate::cli;
 use crate::error::{IoContext, PathError};
 use crate::hive::{RegistryVersion, read_version};
-use crate::image::{Descriptor, Digest, PlatformRequest};
+use crate::image::{Config, Descriptor, Digest, Document, PlatformRequest};
 use crate::layer::index::VERSION;
 use crate::layer::seek_points::{self, SeekPoint};
 use crate::layer::{LayerIndex, LayerStack};
@@ -99,6 +100,11 @@ impl BaseImage<'_> {
             .await
             .with_context(|| format!("cannot get layer {layer} of `{}`", self.image.reference))?;
         Ok(LocalBlob { verified: blob.verified || self.read().contains(&layer), ..blob.clone() })
+    }
+
+    /// What the index of a layout says of the machines that a result is for.
+    pub(super) fn platform_of(&self, root: &Document, config: &Config) -> Option<Value> {
+        self.source.platform_of(root, config)
     }
 
     fn read(&self) -> MutexGuard<'_, BTreeSet<usize>> {

@@ -70,7 +70,9 @@ pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> R
     for (group, target) in groups.iter().zip(targets) {
         // All members have the same root.
         if let Some(&member) = group.members.first() {
-            results += &format!("{}\n", target.tag(built[member].documents.root()).await?);
+            let Built { base, documents, .. } = &built[member];
+            let platform = base.platform_of(documents.root(), &documents.config);
+            results += &format!("{}\n", target.tag(documents.root(), platform.as_ref()).await?);
         }
         target.finish(&*surroundings.progress).await?;
     }
@@ -81,8 +83,14 @@ pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> R
     if let (Some(locked), Some(lock)) = (&order.lock, lock)
         && locked.lock.as_ref() != Some(&lock)
     {
-        write_file(&locked.path, &lock.to_toml()).context("everything is pushed, but the lock cannot be written")?;
-        surroundings.printer.say(&format!("wrote `{}`", locked.path.display()));
+        let path = locked.path.display();
+        if locked.is_kept_up {
+            write_file(&locked.path, &lock.to_toml())
+                .context("everything is pushed, but the lock cannot be written")?;
+            surroundings.printer.say(&format!("wrote `{path}`"));
+        } else {
+            surroundings.printer.detail(&format!("`{path}` stays as it is: --profile overrides the build file"));
+        }
     }
     for ledger in &ledgers {
         for warning in &ledger.warnings {

@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
     if root.digest() != manifest.digest() {
         target.put_document(manifest).await?;
     }
-    let result = target.tag(&root).await?;
+    let result = target.tag(&root, source.platform_of(&root, &image.config).as_ref()).await?;
     target.finish(progress).await?;
     surroundings.printer.result(&format!("{result}\n"))?;
     Ok(ExitStatus::Done)

@@ -36,6 +36,7 @@ use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 
 use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
+use crate::durable::directory_of;
 use crate::error::{ExitStatus, IoContext, PathError};
 use crate::printer::{Level, Printer};
 use crate::progress::Progress;
@@ -202,14 +203,15 @@ fn deliver_text(output: &Output, printer: &Printer, text: &str) -> Result<()> {
     }
 }
 
-/// Writes a file as a whole: what was there before stays until the new content is complete. A device or a pipe is written to.
+/// Writes a file as a whole: what was there before stays until the new content is complete and on the disk. A device or a pipe is
+/// written to.
 fn write_file(path: &Path, text: &str) -> Result<()> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Ok(std::fs::write(path, text).context_path("write to", path)?);
     }
     let mut file = temporary_beside(path)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).context_path("write to", path)?;
-    Ok(file.publish(path).context_path("create", path)?)
+    Ok(file.publish_durably(path).context_path("create", path)?)
 }
 
 /// Finds out, before there is anything to write, whether [`write_file`] could; what is there stays.
@@ -222,10 +224,7 @@ fn check_file(path: &Path) -> Result<(), PathError> {
 }
 
 fn temporary_beside(path: &Path) -> Result<TemporaryFile, PathError> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     TemporaryFile::public_in(directory, ".winslim-").context_path("create a file in", directory)
 }
 

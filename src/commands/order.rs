@@ -38,6 +38,8 @@ pub(super) struct Order {
 pub(super) struct Locked {
     pub(super) path: PathBuf,
     pub(super) lock: Option<Lock>,
+    /// Whether this build may write it: it may not if the command line overrides what the build file asks for.
+    pub(super) is_kept_up: bool,
 }
 
 /// A name with placeholders, in which paths begin at a directory.
@@ -150,7 +152,7 @@ fn of_file(arguments: &Build) -> Result<Order> {
         attach: !arguments.no_attach,
         encoding: encoding(arguments, Some(&file))?,
         time: source_date_epoch()?,
-        lock: Some(Locked { path: lock_path, lock }),
+        lock: Some(Locked { path: lock_path, lock, is_kept_up: arguments.profiles.is_empty() }),
     })
 }
 

@@ -15,6 +15,10 @@
 //! system; so a kill at any moment leaves at most a partial download, which the next run continues, and temporary
 //! files, which the next run that has the store to itself deletes.
 //!
+//! Nothing here is flushed to the disk: everything can be fetched or made again. After a power cut a file may have its name and not
+//! its content, so whoever uses one checks it: blobs by their digest, layer indexes by their checksum, and small
+//! content by comparing. What leaves the store is flushed where it goes ([`crate::transport::Target`]).
+//!
 //! The time of a file is when it was last used. [`Store::prune`] goes by it, and never deletes what was used since the first of the
 //! present users came.
 //!
@@ -161,7 +165,9 @@ impl Store {
     /// Stores small content, such as a config, and returns its digest.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, PathError> {
         let digest = Digest::of(bytes);
-        if self.blob(&digest).is_none() {
+        // What is there may be damaged, for instance after a power cut.
+        let is_there = self.blob(&digest).is_some_and(|path| fs::read(path).is_ok_and(|present| present == bytes));
+        if !is_there {
             let mut temporary = self.temporary()?;
             temporary.write_all(bytes).context_path("write to", temporary.path())?;
             self.publish(temporary, &digest)?;
@@ -296,3 +302,6 @@ fn clear(directory: &Path) -> Result<(), PathError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

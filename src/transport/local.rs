@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::TransportError;
+use crate::durable::{self, directory_of};
 use crate::error::{IoContext, PathError};
 use crate::image::Digest;
 use crate::image::digest::Hasher;
@@ -98,27 +99,47 @@ pub(super) async fn copy_checked_blob(path: &Path, place: &Path, task: &dyn Task
     }
 }
 
-/// Gives a file of the store another name in a layout, with the permissions of a new file there: this takes neither time nor
-/// room. It fails where the two are on different file systems, and where a file cannot have two names.
+/// Gives a file of the store another name in a layout, with the permissions of a new file there, and its content on the disk:
+/// this takes no room. It fails where the two are on different file systems, and where a file cannot have two names.
 pub(super) fn link_stored_blob(path: &Path, target: &Path, new_file: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::metadata(new_file)?.permissions())?;
+    durable::sync_path(path)?;
     fs::hard_link(path, target)
 }
+
+/// What the names of temporary files begin with.
+pub(super) const TEMPORARY_PREFIX: &str = ".winslim-";
 
 /// A temporary file in a directory, to be renamed; unlike other temporary files it is for everybody to read, as far as
 /// the user's umask allows.
 pub(super) fn temporary_in(directory: &Path) -> Result<TemporaryFile, PathError> {
-    TemporaryFile::public_in(directory, ".winslim-").context_path("create a file in", directory)
+    TemporaryFile::public_in(directory, TEMPORARY_PREFIX).context_path("create a file in", directory)
 }
 
-/// Makes a finished temporary file visible under its name.
+/// Makes a finished temporary file visible under its name, with its content on the disk. Whoever relies on the name flushes its
+/// directory first.
 pub(super) fn publish(file: TemporaryFile, path: &Path) -> Result<(), PathError> {
-    file.publish(path).context_path("create", path)
+    file.publish_flushed(path).context_path("create", path)
 }
 
-/// Writes a small file so that readers see the old content or the new one.
-pub(super) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), PathError> {
-    let mut file = temporary_in(path.parent().unwrap_or(Path::new(".")))?;
+/// Writes a small file so that readers see the old content or the new one, also after a power cut.
+pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<(), PathError> {
+    let mut file = temporary_in(directory_of(path))?;
     file.write_all(content).context_path("write to", file.path())?;
-    publish(file, path)
+    file.publish_durably(path).context_path("create", path)
+}
+
+/// The digest that the content of a file has; other tasks get their turn meanwhile.
+pub(super) async fn digest_of(path: &Path) -> Result<Digest, PathError> {
+    let mut file = File::open(path).context_path("open", path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = file.read(&mut buffer).context_path("read", path)?;
+        if read == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&buffer[..read]);
+        tokio::task::yield_now().await;
+    }
 }

@@ -1,10 +1,13 @@
 //! The end that images come from.
 
+use serde_json::Value;
+
 use super::archive::docker::DockerArchive;
 use super::layout::source::LayoutSource;
 use super::registry::{Registry, RegistryOptions};
 use super::{LocalBlob, Reference, RegistryReference, TransportError};
 use crate::image::document::DocumentError;
+use crate::image::edit;
 use crate::image::platform::{SelectError, is_image, select};
 use crate::image::{Config, Descriptor, Digest, Document, Index, IndexEntry, Manifest, Platform, PlatformRequest};
 use crate::progress::{Progress, Stage};
@@ -110,6 +113,16 @@ impl Source {
             return Err(self.no_choice(SelectError::NoMatch { wanted, available }));
         }
         Ok(Image { reference: self.reference.clone(), index, manifest, config })
+    }
+
+    /// What machines the document that a tag is to lead to is for, as the index of a layout says it: what the layout that it came
+    /// from said, or else what the config of its image says. An index says that itself.
+    pub fn platform_of(&self, document: &Document, config: &Config) -> Option<Value> {
+        let listed = match &self.place {
+            Place::Layout(layout) => layout.listed_platform(&document.digest()).cloned(),
+            Place::Registry(..) | Place::DockerArchive(_) => None,
+        };
+        listed.or_else(|| (!Index::is_index(document)).then(|| edit::platform(config, None)))
     }
 
     /// Brings a blob to a local file: into the store, or of a layout the very file that is there.

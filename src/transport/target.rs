@@ -1,5 +1,7 @@
 //! The end that images go to.
 
+use serde_json::Value;
+
 use super::archive::oci::OciArchiveTarget;
 use super::layout::target::LayoutTarget;
 use super::registry::{Registry, RegistryOptions};
@@ -94,7 +96,7 @@ impl Target {
     ) -> Result<Option<Delivered>, TransportError> {
         match &self.place {
             Place::Registry(registry, name) => Ok(registry.take_blob(name, digest, mount_from).await?),
-            Place::Layout(layout) => Ok(layout.has_blob(digest, size).then_some(Delivered::Existed)),
+            Place::Layout(layout) => Ok(layout.has_blob(digest, size).await.then_some(Delivered::Existed)),
             Place::OciArchive(_) => Ok(None),
         }
     }
@@ -123,17 +125,18 @@ impl Target {
         }
     }
 
-    /// Puts an index or manifest and lets the tag lead to it, which makes the image visible.
+    /// Puts an index or manifest and lets the tag lead to it, which makes the image visible. `platform` is what the index of a
+    /// layout says of the machines that it is for; other places have no such index.
     ///
     /// Returns how to name exactly this image: `REPOSITORY@DIGEST`, or `oci:DIR:TAG@DIGEST`.
-    pub async fn tag(&self, document: &Document) -> Result<String, TransportError> {
+    pub async fn tag(&self, document: &Document, platform: Option<&Value>) -> Result<String, TransportError> {
         match &self.place {
             Place::Registry(registry, name) => {
                 registry.push_document(name, document, name.tag.as_deref()).await?;
                 return Ok(name.at_digest(document.digest()).to_string());
             }
-            Place::Layout(layout) => layout.tag(document)?,
-            Place::OciArchive(archive) => archive.tag(document),
+            Place::Layout(layout) => layout.tag(document, platform)?,
+            Place::OciArchive(archive) => archive.tag(document, platform),
         }
         Ok(format!("{}@{}", self.reference, document.digest()))
     }

@@ -73,7 +73,7 @@ impl Scratch {
         }
         target.put_document(&sample.manifest).await?;
         target.put_referrer(&sample.index, &make_referrer(&sample.index, "a/b", &blob)).await?;
-        let name = target.tag(&sample.index).await?;
+        let name = target.tag(&sample.index, None).await?;
         target.finish(&Silent).await?;
         Ok(name)
     }
@@ -180,7 +180,7 @@ async fn an_archive_is_the_same_whatever_the_order() {
         assert_eq!(delivered, Delivered::Written);
     }
     target.put_document(&sample.manifest).await.unwrap();
-    target.tag(&sample.index).await.unwrap();
+    target.tag(&sample.index, None).await.unwrap();
     assert!(!scratch.path("b.tar").exists(), "nothing is visible before the end");
     target.finish(&Silent).await.unwrap();
     assert_eq!(fs::read(scratch.path("a.tar")).unwrap(), fs::read(scratch.path("b.tar")).unwrap());
@@ -283,7 +283,7 @@ async fn all_images_of_a_reference_are_found() {
         scratch.put(sample, &reference).await.unwrap();
     }
     let target = Target::open(&reference, &RegistryOptions::default()).await.unwrap();
-    target.tag(&index).await.unwrap();
+    target.tag(&index, None).await.unwrap();
     target.finish(&Silent).await.unwrap();
 
     let images = async |reference: &Reference| {

@@ -351,3 +351,24 @@ fn an_archive_is_locked_by_its_content() {
         assert_ne!(sandbox.winslim(&["build", "--locked"]).done(), built, "{kind}");
     }
 }
+
+#[test]
+fn what_the_command_line_overrides_never_touches_the_lock() {
+    let sandbox = Sandbox::new();
+    layout(&sandbox, "base", "10.0.17763.8511");
+    build_file(&sandbox, "target = \"oci:slim:x\"", &["oci:base:image"]);
+    let other = sandbox.file("other.toml", &profile(&[r"Windows\Fonts"], "").replace("\"test\"", "\"other\""));
+    sandbox.winslim(&["build", "-p", &other]).done();
+    assert!(!sandbox.path("winslim.lock").exists(), "a lock of what no build file asks for");
+    sandbox.winslim(&["build"]).done();
+    let lock = read(&sandbox, "winslim.lock");
+    sandbox.winslim(&["build", "-p", &other, "-t", "oci:elsewhere:x", "--compression", "zstd"]).done();
+    assert_eq!(read(&sandbox, "winslim.lock"), lock);
+    // Nor does it follow a tag that moved, or lock a base that is new in the build file.
+    layout(&sandbox, "new", "10.0.20348.1");
+    build_file(&sandbox, "target = \"oci:slim-{build}:x\"", &["oci:base:image", "oci:new:image"]);
+    sandbox.winslim(&["build", "-p", &other]).done();
+    assert_eq!(read(&sandbox, "winslim.lock"), lock);
+    sandbox.winslim(&["build"]).done();
+    assert!(read(&sandbox, "winslim.lock").contains("oci:new:image"));
+}

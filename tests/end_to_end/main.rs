@@ -17,10 +17,13 @@ mod host;
 mod inspect;
 mod interruption;
 mod kills;
+mod layouts;
 mod links;
 mod nodes;
 #[cfg(unix)]
 mod pipelines;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod profiles;
 mod record;
 mod registry_version;

@@ -1,6 +1,6 @@
 //! New indexes, and artifacts that refer to an image.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::spell_keys;
 use crate::image::document::field;
@@ -26,7 +26,7 @@ pub struct NewIndexEntry<'a> {
 pub fn make_index(entries: &[NewIndexEntry<'_>]) -> Document {
     let entry = |entry: &NewIndexEntry<'_>| {
         let mut value = Descriptor::of(entry.manifest).to_value();
-        value["platform"] = Value::Object(platform(entry));
+        value["platform"] = platform(entry.config, entry.base);
         value
     };
     let manifests: Vec<Value> = entries.iter().map(entry).collect();
@@ -34,12 +34,14 @@ pub fn make_index(entries: &[NewIndexEntry<'_>]) -> Document {
     Document::from_value(media_type::OCI_INDEX, value)
 }
 
-fn platform(entry: &NewIndexEntry<'_>) -> Map<String, Value> {
+/// What an index says of the machines that an image is for: the same as its config, and unknown fields of what the base's index
+/// said.
+pub fn platform(config: &Config, base: Option<&IndexEntry>) -> Value {
     const KNOWN: [&str; 5] = ["architecture", "os", "os.version", "os.features", "variant"];
-    let base = entry.base.and_then(|base| field(&base.value, "platform"));
+    let base = base.and_then(|base| field(&base.value, "platform"));
     let mut platform = base.and_then(Value::as_object).cloned().unwrap_or_default();
     spell_keys(&mut platform, &KNOWN);
-    let of_config = entry.config.platform();
+    let of_config = config.platform();
     platform.insert("architecture".to_owned(), json!(of_config.architecture));
     platform.insert("os".to_owned(), json!(of_config.os));
     if let Some(version) = of_config.os_version {
@@ -51,7 +53,7 @@ fn platform(entry: &NewIndexEntry<'_>) -> Map<String, Value> {
     if let Some(variant) = of_config.variant {
         platform.insert("variant".to_owned(), json!(variant));
     }
-    platform
+    Value::Object(platform)
 }
 
 /// Makes the manifest of an artifact: its blobs, and [`EMPTY_CONFIG`] as its config, which has to be put beside them.

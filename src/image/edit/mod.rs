@@ -7,7 +7,7 @@ mod manifest;
 use serde_json::{Map, Value};
 
 pub use config::{ConfigEdit, ImageSettings, edit_config};
-pub use index::{EMPTY_CONFIG, NewIndexEntry, make_artifact, make_index, make_referrer};
+pub use index::{EMPTY_CONFIG, NewIndexEntry, make_artifact, make_index, make_referrer, platform};
 pub use manifest::{LayerSource, ManifestEdit, edit_manifest};
 
 /// Gives the well-known keys of an object their usual spelling, in place: `rootfS` becomes `rootfs`.

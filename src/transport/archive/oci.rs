@@ -13,11 +13,12 @@ use bytes::Bytes;
 use serde_json::Value;
 use tar::{EntryType, Header};
 
+use crate::durable::directory_of;
 use crate::error::{IoContext, PathError};
 use crate::image::{Digest, Document};
 use crate::progress::{Progress, Stage, Task};
 use crate::transport::layout::{INDEX, MARKER, MARKER_CONTENT, add_referrer, blob_name, empty_index, set_tag};
-use crate::transport::local::{copy_blob, publish, temporary_in};
+use crate::transport::local::{copy_blob, temporary_in};
 use crate::transport::reference::LocalReference;
 use crate::transport::{Delivered, TransportError};
 
@@ -77,10 +78,10 @@ impl OciArchiveTarget {
         add_referrer(&mut self.contents().index, artifact);
     }
 
-    /// Lets the tag lead to a document.
-    pub fn tag(&self, document: &Document) {
+    /// Lets the tag lead to a document. `platform` says what machines it is for.
+    pub fn tag(&self, document: &Document, platform: Option<&Value>) {
         self.put_document(document);
-        set_tag(&mut self.contents().index, document, self.tag.as_deref());
+        set_tag(&mut self.contents().index, document, self.tag.as_deref(), platform);
     }
 
     /// Writes the archive beside its place and moves it there.
@@ -94,7 +95,7 @@ impl OciArchiveTarget {
         let written = contents.write(&mut file, &place, &*task).await;
         task.finish();
         written?;
-        Ok(publish(file, &self.path)?)
+        Ok(file.publish_durably(&self.path).context_path("create", &self.path)?)
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -140,11 +141,6 @@ impl Blob {
             Blob::Document(bytes) => bytes.len() as u64,
         }
     }
-}
-
-/// The directory that a file is in.
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn add_small(to: &mut impl Write, name: &str, content: &[u8]) -> std::io::Result<()> {

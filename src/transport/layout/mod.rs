@@ -19,6 +19,8 @@ pub(super) const MARKER: &str = "oci-layout";
 pub(super) const MARKER_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The file that lists what is in the layout.
 pub(super) const INDEX: &str = "index.json";
+/// The directory of the blobs.
+pub(super) const BLOBS: &str = "blobs/sha256";
 /// The annotation that holds the tag of an entry.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Where containerd and Docker put the whole name of an image, beside the tag in [`REF_NAME`].
@@ -26,7 +28,7 @@ const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// The name of a blob, below the layout, with slashes.
 pub(super) fn blob_name(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
+    format!("{BLOBS}/{}", digest.hex())
 }
 
 /// The entry of `index.json` that a reference means; the error says what there is instead, as a sentence.
@@ -69,23 +71,36 @@ pub(super) fn empty_index() -> Value {
     json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []})
 }
 
-/// Lets a tag, or no tag, lead to a document instead of what it led to before.
-pub(super) fn set_tag(index: &mut Value, document: &Document, tag: Option<&str>) {
+/// Lets a tag, or no tag, lead to a document instead of what it led to before. `platform` says what machines the document is for.
+///
+/// Artifacts come behind all images: many readers take the first entry.
+pub(super) fn set_tag(index: &mut Value, document: &Document, tag: Option<&str>, platform: Option<&Value>) {
     let mut entry = Descriptor::of(document).to_value();
+    if let Some(platform) = platform {
+        entry["platform"] = platform.clone();
+    }
     if let Some(tag) = tag {
         entry["annotations"] = json!({REF_NAME: tag});
     }
-    let is_replaced = |old: &Value| {
-        let old_tag = field(old, "annotations").and_then(|annotations| annotations.get(REF_NAME));
-        old_tag.and_then(Value::as_str) == tag && old.get("artifactType").is_none()
-    };
+    let is_replaced = |old: &Value| tag_of(old) == tag && !is_artifact(old);
     if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
         entries.retain(|old| !is_replaced(old));
         entries.push(entry);
+        entries.sort_by_key(is_artifact);
     }
 }
 
-/// Lists an artifact that refers to an image, so that readers of the layout find it.
+fn tag_of(entry: &Value) -> Option<&str> {
+    field(entry, "annotations")?.get(REF_NAME)?.as_str()
+}
+
+/// Whether an entry is an artifact that goes with an image. One with a tag is what people asked for by that name.
+fn is_artifact(entry: &Value) -> bool {
+    entry.get("artifactType").is_some() && tag_of(entry).is_none()
+}
+
+/// Lists an artifact that refers to an image, so that readers of the layout find it: without a tag, and with its type, as oras
+/// does. (The image specification has no place for referrers in a layout.)
 pub(super) fn add_referrer(index: &mut Value, artifact: &Document) {
     let mut entry = Descriptor::of(artifact).to_value();
     let artifact_type = field(artifact.value(), "artifactType").cloned();
@@ -116,15 +131,15 @@ mod tests {
     fn tags_lead_to_documents() {
         let mut index = empty_index();
         assert_eq!(wanted(&index, "oci:d").unwrap_err(), "there are no tags");
-        set_tag(&mut index, &document(1), Some("one"));
+        set_tag(&mut index, &document(1), Some("one"), None);
         assert_eq!(wanted(&index, "oci:d"), Ok(document(1).digest()));
-        set_tag(&mut index, &document(2), Some("two"));
+        set_tag(&mut index, &document(2), Some("two"), None);
         assert_eq!(wanted(&index, "oci:d:one"), Ok(document(1).digest()));
         assert_eq!(wanted(&index, "oci:d:two"), Ok(document(2).digest()));
         assert_eq!(wanted(&index, &format!("oci:d:x@{}", document(2).digest())), Ok(document(2).digest()));
         assert_eq!(wanted(&index, "oci:d:three").unwrap_err(), "the tags are: one, two");
         assert_eq!(wanted(&index, "oci:d").unwrap_err(), "choose one of several: the tags are: one, two");
-        set_tag(&mut index, &document(3), Some("one"));
+        set_tag(&mut index, &document(3), Some("one"), None);
         assert_eq!(wanted(&index, "oci:d:one"), Ok(document(3).digest()));
         assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
     }
@@ -133,14 +148,14 @@ mod tests {
     fn referrers_are_listed_once_and_are_no_images() {
         let mut index = empty_index();
         let artifact = Document::from_value(media_type::OCI_MANIFEST, json!({"artifactType": "a/b"}));
-        set_tag(&mut index, &document(1), None);
+        set_tag(&mut index, &document(1), None, None);
         add_referrer(&mut index, &artifact);
         add_referrer(&mut index, &artifact);
         assert_eq!(wanted(&index, "oci:d"), Ok(document(1).digest()));
-        set_tag(&mut index, &document(2), None);
+        set_tag(&mut index, &document(2), None, None);
         assert_eq!(wanted(&index, "oci:d"), Ok(document(2).digest()));
         assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
-        assert_eq!(index["manifests"][0]["artifactType"], "a/b");
+        assert_eq!(index["manifests"][1]["artifactType"], "a/b", "many readers take the first entry");
     }
 
     #[test]

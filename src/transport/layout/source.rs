@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::{INDEX, MARKER, blob_name, find};
 use crate::error::{IoContext, PathError};
-use crate::image::document::MAX_DOCUMENT_SIZE;
+use crate::image::document::{MAX_DOCUMENT_SIZE, field};
 use crate::image::{Descriptor, Digest, Document, Index, PlatformRequest, media_type};
 use crate::progress::Task;
 use crate::store::Store;
@@ -88,6 +89,12 @@ impl LayoutSource {
             return Err(TransportError::DamagedBlob { place: place(), digest: *digest, problem });
         }
         Ok(bytes)
+    }
+
+    /// What `index.json` says of the machines that an index or manifest is for, as it is written.
+    pub fn listed_platform(&self, digest: &Digest) -> Option<&Value> {
+        let entries = self.index.entries.iter().filter(|entry| entry.descriptor.digest == *digest);
+        entries.filter_map(|entry| field(&entry.value, "platform")).find(|platform| platform.is_object())
     }
 
     /// A blob as a local file: in a directory the one that is there, whose digest is not checked yet.

@@ -1,21 +1,26 @@
 //! Writing images to a layout in a directory.
 //!
-//! Blobs appear under their digest when they are complete; `index.json` is replaced as the last step. Other images of
-//! the layout stay.
+//! Blobs appear under their digest when they are complete and on the disk; `index.json` is replaced as the last step, when the
+//! directory of the blobs is on the disk, too. Other images of the layout stay. A blob that is there already counts as there only
+//! if its content has the digest; a damaged one is replaced.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde_json::Value;
 
-use super::{INDEX, MARKER, MARKER_CONTENT, add_referrer, blob_name, empty_index, set_tag};
+use super::{BLOBS, INDEX, MARKER, MARKER_CONTENT, add_referrer, blob_name, empty_index, set_tag};
+use crate::durable::{directory_of, sync_directory};
 use crate::error::{IoContext, PathError};
 use crate::image::document::MAX_DOCUMENT_SIZE;
 use crate::image::{Digest, Document};
 use crate::progress::Task;
 use crate::transport::local::{
-    copy_blob, copy_checked_blob, link_stored_blob, publish, read_small, temporary_in, write_atomically,
+    TEMPORARY_PREFIX, copy_blob, copy_checked_blob, digest_of, link_stored_blob, publish, read_small, temporary_in,
+    write_durably,
 };
 use crate::transport::reference::LocalReference;
 use crate::transport::{Delivered, LocalBlob, TransportError};
@@ -25,10 +30,15 @@ use crate::transport::{Delivered, LocalBlob, TransportError};
 pub struct LayoutTarget {
     directory: PathBuf,
     tag: Option<String>,
+    /// The blobs that this run has put in or has checked.
+    sound: Mutex<BTreeSet<Digest>>,
+    /// Held shared from the moment at which there is a directory of blobs, so that nobody deletes blobs that no index names yet.
+    in_use: OnceLock<Option<File>>,
 }
 
 impl LayoutTarget {
-    /// Opens a layout, or a directory that can become one: it is empty, or not there yet.
+    /// Opens a layout, or a directory that can become one: it is empty, not there yet, or has only what a run of winslim left
+    /// that was ended before it was done.
     ///
     /// Nothing is written: a build that fails before it has something to put leaves the place as it was.
     pub fn open(reference: &LocalReference) -> Result<LayoutTarget, TransportError> {
@@ -36,35 +46,68 @@ impl LayoutTarget {
         let refuse = |problem: &str| {
             Err(TransportError::Target { reference: format!("oci:{reference}"), problem: problem.to_owned() })
         };
-        let is_empty = match fs::read_dir(&directory) {
-            Ok(mut files) => files.next().is_none(),
+        let is_free = match fs::read_dir(&directory) {
+            Ok(_) if directory.join(MARKER).is_file() => true,
+            Ok(_) => has_only_leftovers(&directory).context_path("read", &directory)?,
             Err(error) if error.kind() == ErrorKind::NotFound => true,
             Err(_) if directory.is_file() => {
                 return refuse("it is a file; name a directory, or write `oci-archive:` in front of it");
             }
             Err(error) => return Err(PathError::new("read", directory, error).into()),
         };
-        if !is_empty && !directory.join(MARKER).is_file() {
+        if !is_free {
             return refuse("the directory holds other files; name a new or an empty one");
         }
-        Ok(LayoutTarget { directory, tag: reference.tag.clone() })
+        let target =
+            LayoutTarget { directory, tag: reference.tag.clone(), sound: Mutex::default(), in_use: OnceLock::new() };
+        target.hold();
+        Ok(target)
     }
 
-    /// Makes the directory a layout, if it is none yet.
+    /// Makes the directory a layout, if it is none yet: the marker first, so that a run that ends here leaves a layout.
     fn begin(&self) -> Result<(), PathError> {
-        let blobs = self.directory.join("blobs/sha256");
-        fs::create_dir_all(&blobs).context_path("create", &blobs)?;
-        let marker = self.directory.join(MARKER);
+        let (marker, blobs) = (self.directory.join(MARKER), self.directory.join(BLOBS));
         if !marker.is_file() {
-            write_atomically(&marker, MARKER_CONTENT)?;
+            fs::create_dir_all(&self.directory).context_path("create", &self.directory)?;
+            flush(directory_of(&self.directory))?;
+            write_durably(&marker, MARKER_CONTENT)?;
         }
+        if !blobs.is_dir() {
+            fs::create_dir_all(&blobs).context_path("create", &blobs)?;
+            flush(directory_of(&blobs))?;
+            flush(&self.directory)?;
+        }
+        self.hold();
         Ok(())
     }
 
-    /// Whether a blob is there, by its name and its size.
-    pub fn has_blob(&self, digest: &Digest, size: u64) -> bool {
-        let metadata = fs::metadata(self.directory.join(blob_name(digest)));
-        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == size)
+    fn hold(&self) {
+        let blobs = self.directory.join(BLOBS);
+        if blobs.is_dir() {
+            // Where directories cannot be opened or locked, nobody can find out that nobody uses them, and so nobody deletes.
+            self.in_use.get_or_init(|| File::open(blobs).ok().filter(|directory| directory.lock_shared().is_ok()));
+        }
+    }
+
+    fn sound(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.sound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a blob is there, with its size and its content: one that this run has not put in itself is read once.
+    pub async fn has_blob(&self, digest: &Digest, size: u64) -> bool {
+        let path = self.directory.join(blob_name(digest));
+        let Ok(metadata) = fs::metadata(&path) else { return false };
+        let has_size = metadata.is_file() && metadata.len() == size;
+        if has_size && self.sound().contains(digest) {
+            return true;
+        }
+        // One that cannot be read is as bad as one with other content.
+        if has_size && digest_of(&path).await.is_ok_and(|actual| actual == *digest) {
+            self.sound().insert(*digest);
+            return true;
+        }
+        tracing::warn!(path = %path.display(), "a blob of the target is damaged and is replaced");
+        false
     }
 
     /// Puts a blob in, unless it is there: the very file of the store if that can be, or a copy.
@@ -75,7 +118,7 @@ impl LayoutTarget {
         blob: &LocalBlob,
         task: &dyn Task,
     ) -> Result<Delivered, TransportError> {
-        if self.has_blob(digest, size) {
+        if self.has_blob(digest, size).await {
             return Ok(Delivered::Existed);
         }
         self.begin()?;
@@ -84,14 +127,15 @@ impl LayoutTarget {
         let place = file.path().to_owned();
         if blob.verified && blob.is_stored && link_stored_blob(&blob.path, &target, &place).is_ok() {
             task.advance(size);
-            return Ok(Delivered::Written);
-        }
-        if blob.verified {
-            copy_checked_blob(&blob.path, &place, task).await?;
         } else {
-            copy_blob(&blob.path, digest, &mut file, &place, task).await?;
+            if blob.verified {
+                copy_checked_blob(&blob.path, &place, task).await?;
+            } else {
+                copy_blob(&blob.path, digest, &mut file, &place, task).await?;
+            }
+            publish(file, &target)?;
         }
-        publish(file, &target)?;
+        self.sound().insert(*digest);
         Ok(Delivered::Written)
     }
 
@@ -99,7 +143,9 @@ impl LayoutTarget {
     pub fn put_document(&self, document: &Document) -> Result<(), TransportError> {
         self.begin()?;
         let path = self.directory.join(blob_name(&document.digest()));
-        Ok(write_atomically(&path, document.bytes())?)
+        let mut file = temporary_in(&self.directory)?;
+        std::io::Write::write_all(&mut file, document.bytes()).context_path("write to", file.path())?;
+        Ok(publish(file, &path)?)
     }
 
     /// Puts an artifact and lists it.
@@ -108,13 +154,14 @@ impl LayoutTarget {
         self.change_index(|index| add_referrer(index, artifact))
     }
 
-    /// Puts a document and lets the tag lead to it.
-    pub fn tag(&self, document: &Document) -> Result<(), TransportError> {
+    /// Puts a document and lets the tag lead to it. `platform` says what machines it is for.
+    pub fn tag(&self, document: &Document, platform: Option<&Value>) -> Result<(), TransportError> {
         self.put_document(document)?;
-        self.change_index(|index| set_tag(index, document, self.tag.as_deref()))
+        self.change_index(|index| set_tag(index, document, self.tag.as_deref(), platform))
     }
 
-    /// Replaces `index.json`, alone: the lock keeps another winslim from losing this one's change.
+    /// Replaces `index.json`, alone: the lock keeps another winslim from losing this one's change. What it names is on the disk
+    /// before.
     fn change_index(&self, change: impl FnOnce(&mut Value)) -> Result<(), TransportError> {
         let marker = self.directory.join(MARKER);
         let lock = File::open(&marker).context_path("open", &marker)?;
@@ -126,7 +173,8 @@ impl LayoutTarget {
             Err(error) => return Err(PathError::new("open", path, error).into()),
         };
         change(&mut index);
-        Ok(write_atomically(&path, index.to_string().as_bytes())?)
+        flush(&self.directory.join(BLOBS))?;
+        Ok(write_durably(&path, index.to_string().as_bytes())?)
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Value, TransportError> {
@@ -140,4 +188,25 @@ impl LayoutTarget {
             problem: format!("its `{INDEX}` is not an index"),
         })
     }
+}
+
+fn flush(directory: &Path) -> Result<(), PathError> {
+    sync_directory(directory).context_path("write to", directory)
+}
+
+/// Whether a directory has nothing in it, or only what winslim itself makes before there is a layout: temporary files, and the
+/// directory of blobs, which earlier versions made first.
+fn has_only_leftovers(directory: &Path) -> std::io::Result<bool> {
+    let only = |directory: &Path, is_ours: &dyn Fn(&str) -> bool| -> std::io::Result<bool> {
+        for entry in fs::read_dir(directory)? {
+            if !entry?.file_name().to_str().is_some_and(is_ours) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let (blobs, sha256) = (directory.join("blobs"), directory.join(BLOBS));
+    Ok(only(directory, &|name| name == "blobs" || name.starts_with(TEMPORARY_PREFIX))?
+        && (!blobs.exists() || only(&blobs, &|name| name == "sha256")?)
+        && (!sha256.exists() || only(&sha256, &|name| format!("sha256:{name}").parse::<Digest>().is_ok())?))
 }
