@@ -19,7 +19,7 @@ use crate::ledger::{
 };
 use crate::profile::RuleSet;
 use crate::report::Report;
-use crate::transport::{LocalBlob, Reference, Target};
+use crate::transport::{LocalBlob, Reference, Target, TransportError};
 
 const TOOL: Tool = Tool { name: "winslim", version: env!("CARGO_PKG_VERSION") };
 
@@ -253,7 +253,7 @@ pub(super) async fn push_config(
     Ok(())
 }
 
-/// Attaches the ledger to the pushed image.
+/// Attaches the ledger to the pushed image. A registry that refuses it gets the image all the same; what it says is a warning.
 pub(super) async fn attach(
     ledger: &Ledger,
     documents: &Documents,
@@ -267,13 +267,25 @@ pub(super) async fn attach(
         let digest = put_bytes(text.as_bytes(), base, target, surroundings).await?;
         put_bytes(EMPTY_CONFIG, base, target, surroundings).await?;
         let blob = Descriptor { media_type: MEDIA_TYPE.to_owned(), digest, size: text.len() as u64, urls: Vec::new() };
-        target.put_referrer(subject, &make_referrer(subject, MEDIA_TYPE, &blob)).await?;
-        anyhow::Ok(())
+        target.put_referrer(subject, &make_referrer(subject, MEDIA_TYPE, &blob)).await
     };
-    attached.await.context("cannot attach the ledger to the image")
+    match attached.await {
+        Err(TransportError::Registry(refusal)) if refusal.is_refusal() => {
+            surroundings.printer.warn(&format!(
+                "the ledger is not attached to the image: {refusal}; --no-attach does without, and --ledger FILE writes it"
+            ));
+            Ok(())
+        }
+        attached => attached.context("cannot attach the ledger to the image"),
+    }
 }
 
-async fn put_bytes(bytes: &[u8], base: &BaseImage<'_>, target: &Target, surroundings: &Surroundings) -> Result<Digest> {
+async fn put_bytes(
+    bytes: &[u8],
+    base: &BaseImage<'_>,
+    target: &Target,
+    surroundings: &Surroundings,
+) -> Result<Digest, TransportError> {
     let digest = surroundings.store.put(bytes)?;
     let blob = LocalBlob::in_store(surroundings.store.blob_path(&digest), true);
     target.put_blob(&digest, bytes.len() as u64, &blob, None, base.progress()).await?;

@@ -300,7 +300,7 @@ async fn pushes_survive_faults_or_leave_the_tag() {
             mono,
             vec![fault(1, "HEAD", "/manifests/", Fault::Header("docker-content-digest", Digest::of(b"").to_string()))],
             // The document is there by then, and only what the registry says of it is wrong.
-            Fails(&["its digest is wrong"]),
+            Completes,
         ),
         ("elsewhere", mono, vec![on(ALWAYS, "POST", redirect())], Fails(&["answered 307"])),
         ("bytes elsewhere", mono, vec![on(ALWAYS, "PUT", redirect())], Fails(&["answered 307"])),
@@ -316,8 +316,7 @@ async fn pushes_survive_faults_or_leave_the_tag() {
         let registry = Registry::new(&RegistryOptions { push_mode, ..options(patience(name)) }).unwrap();
         let result = new.push(&registry, &target(proxy.address())).await;
         check_end(name, end, &result);
-        let moved = result.is_ok() || name == "wrong digest of manifest";
-        let expected = if moved { &new } else { &old };
+        let expected = if result.is_ok() { &new } else { &old };
         assert_eq!(server.tagged(&repository, "one"), expected.manifest.digest().to_string(), "{name}");
         // Whatever was left, a second run without the fault completes.
         proxy.change(&[]);

@@ -11,6 +11,8 @@ mod faults;
 mod generator;
 mod http;
 mod mirrors;
+mod odd;
+mod refusals;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;

@@ -142,3 +142,28 @@ pub enum RegistryError {
     #[error("cannot set up connections to registries: {0}")]
     Setup(String),
 }
+
+impl RegistryError {
+    /// Whether the registry answered, and would not do what it was asked. The opposite: it could not be reached, or something
+    /// on this machine failed.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            RegistryError::Unreachable { .. }
+            | RegistryError::Content { .. }
+            | RegistryError::Credentials { .. }
+            | RegistryError::File(_)
+            | RegistryError::Setup(_) => false,
+            RegistryError::UnknownTag { .. }
+            | RegistryError::UnknownManifest { .. }
+            | RegistryError::UnknownRepository { .. }
+            | RegistryError::UnknownBlob { .. }
+            | RegistryError::ForeignLayer { .. }
+            | RegistryError::Unauthorized { .. }
+            | RegistryError::Refused { .. }
+            | RegistryError::WrongDigest { .. }
+            | RegistryError::TooLarge { .. }
+            | RegistryError::NotAnImage { .. }
+            | RegistryError::Document { .. } => true,
+        }
+    }
+}

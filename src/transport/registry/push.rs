@@ -136,31 +136,57 @@ impl Registry {
             Some(tag) => format!("push the manifest {}:{tag}", target.name()),
             None => format!("push the manifest {}@{name}", target.name()),
         };
-        let url = |host: &Host| host.url(&target.repository, &format!("manifests/{name}"));
-        let refused = |problem: Problem| problem.into_error(&action, &target.registry);
+        let expected = document.digest();
         let put = |host: &Host| {
-            let request = host.http.put(url(host)).header(CONTENT_TYPE, document.media_type());
+            let url = host.url(&target.repository, &format!("manifests/{name}"));
+            let request = host.http.put(url).header(CONTENT_TYPE, document.media_type());
             request.body(Bytes::clone(document.bytes()))
         };
-        let head = |host: &Host| host.http.head(url(host)).header(ACCEPT, ACCEPTED);
-        let (answered, _) = self.fetch(push_scope(target), put).await.map_err(refused)?;
-        let (present, _) = self.fetch(push_scope(target), head).await.map_err(refused)?;
-        match announced_digest(&present) {
-            Some(actual) if actual == document.digest() => {}
-            Some(actual) => return Err(RegistryError::WrongDigest { action, expected: document.digest(), actual }),
-            None => {
-                // The header is optional: then the document itself tells.
-                let reference = match tag {
-                    Some(tag) => RegistryReference { tag: Some(tag.to_owned()), digest: None, ..target.clone() },
-                    None => target.at_digest(document.digest()),
-                };
-                let actual = self.document_at(&reference).await?.digest();
-                if actual != document.digest() {
-                    return Err(RegistryError::WrongDigest { action, expected: document.digest(), actual });
+        let answered = match self.fetch(push_scope(target), put).await {
+            Ok((answered, _)) => answered,
+            // Where tags cannot be moved, and where what is there cannot be pushed again, it may be there already.
+            Err(problem @ Problem::Answer(_)) => {
+                if self.digest_at(target, &name, expected).await.is_ok_and(|found| found == expected) {
+                    tracing::info!(reason = problem.describe(), "refused, but it is there already");
+                    return Ok(HeaderMap::new());
                 }
+                return Err(problem.into_error(&action, &target.registry));
+            }
+            Err(problem) => return Err(problem.into_error(&action, &target.registry)),
+        };
+        // The registry has taken it: from here on only other content is a failure.
+        let announced = announced_digest(&answered);
+        match (announced, self.digest_at(target, &name, expected).await) {
+            (_, Ok(found)) if found == expected => Ok(answered),
+            // If the tag leads elsewhere now, somebody else has moved it since.
+            (Some(announced), _) if announced == expected => Ok(answered),
+            (_, Ok(actual)) | (Some(actual), Err(_)) => Err(RegistryError::WrongDigest { action, expected, actual }),
+            (None, Err(problem)) => {
+                let reason = problem.describe();
+                tracing::warn!(reason, "{} took a manifest and does not show it", target.registry);
+                Ok(answered)
             }
         }
-        Ok(answered)
+    }
+
+    /// The digest of what a tag or a digest leads to. A registry may not answer HEAD, or not with the digest; then the
+    /// content decides.
+    async fn digest_at(&self, target: &RegistryReference, name: &str, expected: Digest) -> Result<Digest, Problem> {
+        let url = |host: &Host| host.url(&target.repository, &format!("manifests/{name}"));
+        let head = |host: &Host| host.http.head(url(host)).header(ACCEPT, ACCEPTED);
+        if let Ok((headers, _)) = self.fetch(push_scope(target), head).await
+            && announced_digest(&headers) == Some(expected)
+        {
+            return Ok(expected);
+        }
+        let get = |host: &Host| host.http.get(url(host)).header(ACCEPT, ACCEPTED);
+        Ok(Digest::of(&self.fetch(push_scope(target), get).await?.1))
+    }
+
+    /// Whether a repository has a manifest; `true` if the registry does not say.
+    pub(super) async fn has_manifest(&self, target: &RegistryReference, digest: &str) -> bool {
+        let Ok(expected) = digest.parse() else { return true };
+        !matches!(self.digest_at(target, digest, expected).await, Err(problem) if problem.status() == Some(404))
     }
 
     async fn has_blob(&self, scope: Scope, digest: &Digest) -> Result<bool, Problem> {
@@ -168,8 +194,11 @@ impl Registry {
         let url = |host: &Host| host.url(&repository, &format!("blobs/{digest}"));
         match self.fetch(scope, |host| host.http.head(url(host))).await {
             Ok(_) => Ok(true),
-            // A registry that does not answer the question may still take the blob.
-            Err(problem) if matches!(problem.status(), Some(404 | 405)) => Ok(false),
+            // A registry that does not answer the question may still take the blob. Some do not know HEAD, and where they keep
+            // their blobs may refuse it.
+            Err(problem) if problem.status().is_some_and(|status| status != 401) && !problem.is_transient() => {
+                Ok(false)
+            }
             Err(problem) => Err(problem),
         }
     }

@@ -1,6 +1,8 @@
 //! Attaching an artifact to an image, so that its readers find it: through the registry's referrers API, or else
 //! through a tag (OCI distribution specification, "Referrers Tag Schema").
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::Registry;
@@ -9,6 +11,9 @@ use crate::image::Document;
 use crate::image::document::{DocumentError, field};
 use crate::image::media_type::{OCI_INDEX, is_index};
 use crate::transport::RegistryReference;
+
+/// So many entries of a list are looked up at most.
+const MAX_ASKED: usize = 1000;
 
 impl Registry {
     /// Pushes an artifact's manifest, whose `subject` is the manifest or index `subject`, and makes it findable.
@@ -33,10 +38,31 @@ impl Registry {
             Err(error) => return Err(error),
         };
         let wrong = |error| RegistryError::Document { reference: list.to_string(), error };
-        match with_entry(present.as_ref(), artifact).map_err(wrong)? {
+        let Some(index) = with_entry(present.as_ref(), artifact).map_err(wrong)? else { return Ok(()) };
+        let Err(error) = self.push_document(target, &index, Some(&tag)).await else { return Ok(()) };
+        // Garbage collection may have deleted what the list names, and then some registries refuse the list.
+        let (Some(present), RegistryError::Refused { .. }) = (present, &error) else { return Err(error) };
+        let gone = self.gone(target, &present).await;
+        if gone.is_empty() {
+            return Err(error);
+        }
+        tracing::info!(count = gone.len(), list = %list, "leaving out referrers that are not there any more");
+        match with_entry(Some(&without(&present, &gone)), artifact).map_err(wrong)? {
             Some(index) => self.push_document(target, &index, Some(&tag)).await,
             None => Ok(()),
         }
+    }
+
+    /// The digests of a list that the registry does not have.
+    async fn gone(&self, target: &RegistryReference, list: &Document) -> BTreeSet<String> {
+        let entries = field(list.value(), "manifests").and_then(Value::as_array);
+        let mut gone = BTreeSet::new();
+        for digest in entries.into_iter().flatten().filter_map(digest_of).take(MAX_ASKED) {
+            if !self.has_manifest(target, digest).await {
+                gone.insert(digest.to_owned());
+            }
+        }
+        gone
     }
 }
 
@@ -55,11 +81,24 @@ fn with_entry(present: Option<&Document>, artifact: &Document) -> Result<Option<
         });
     };
     let digest = artifact.digest().to_string();
-    if entries.iter().any(|entry| entry.get("digest").and_then(Value::as_str) == Some(&digest)) {
+    if entries.iter().any(|entry| digest_of(entry) == Some(&digest)) {
         return Ok(None);
     }
     entries.push(entry(artifact));
     Ok(Some(Document::from_value(present.map_or(OCI_INDEX, Document::media_type), index)))
+}
+
+/// The list without the entries of these digests.
+fn without(list: &Document, gone: &BTreeSet<String>) -> Document {
+    let mut index = list.value().clone();
+    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        entries.retain(|entry| digest_of(entry).is_none_or(|digest| !gone.contains(digest)));
+    }
+    Document::from_value(list.media_type(), index)
+}
+
+fn digest_of(entry: &Value) -> Option<&str> {
+    entry.get("digest").and_then(Value::as_str)
 }
 
 /// The descriptor of an artifact, with its type and its annotations.
@@ -105,6 +144,16 @@ mod tests {
         assert_eq!(second.value()["manifests"][1]["annotations"]["name"], "b");
         assert_eq!(second.value()["manifests"][1]["artifactType"], "application/x");
         assert_eq!(second.value()["unknown"], 1);
+    }
+
+    #[test]
+    fn what_is_gone_is_left_out_and_the_rest_stays() {
+        let first = with_entry(None, &artifact("a")).unwrap().unwrap();
+        let both = with_entry(Some(&first), &artifact("b")).unwrap().unwrap();
+        let left = without(&both, &BTreeSet::from([artifact("a").digest().to_string()]));
+        assert_eq!(left.value()["manifests"].as_array().unwrap().len(), 1);
+        assert_eq!(left.value()["manifests"][0], both.value()["manifests"][1]);
+        assert_eq!(without(&both, &BTreeSet::new()).value(), both.value());
     }
 
     #[test]
