@@ -14,10 +14,13 @@ pub fn own_docker_config(test: &str) -> Option<PathBuf> {
         return Some(PathBuf::from(directory));
     }
     let directory = tempfile::tempdir().unwrap();
+    // Credential helpers may be there, too.
+    let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test])
         .env(MARK, directory.path())
         .env("DOCKER_CONFIG", directory.path())
+        .env("PATH", format!("{}:{path}", directory.path().display()))
         .env_remove("REGISTRY_AUTH_FILE")
         .env_remove("XDG_RUNTIME_DIR")
         .output()

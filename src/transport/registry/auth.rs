@@ -6,12 +6,11 @@
 
 use std::fmt;
 
-use http_auth::ChallengeRef;
-use http_auth::parser::ChallengeParser;
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{RequestBuilder, Url};
 use serde_json::Value;
 
+use super::challenge::Challenge;
 use super::client::{Host, execute, read_bounded, stalled};
 use super::credentials::{Credentials, Identity, password_secrets};
 use super::problem::Problem;
@@ -103,6 +102,9 @@ impl Access {
 }
 
 async fn authorize(host: &Host, scope: &Scope, identity: &Identity) -> Result<Authorization, Problem> {
+    if let Identity::RegistryToken(token) = identity {
+        return Ok(Authorization::Bearer(token.clone()));
+    }
     let stall = host.limits.stall;
     let asked = execute(host.http.get(host.base_url()), &host.elsewhere, 1);
     let response = tokio::time::timeout(stall, asked).await.unwrap_or_else(|_| Err(stalled(stall)))?;
@@ -120,18 +122,23 @@ async fn authorize(host: &Host, scope: &Scope, identity: &Identity) -> Result<Au
         let problem = Problem::of_response(response).await;
         return if problem.is_transient() { Err(problem) } else { Ok(Authorization::None) };
     }
-    match Challenge::choose(&challenges) {
+    match Challenge::choose(challenges.iter().map(String::as_str)) {
         Some(Challenge::Bearer { realm, service }) => {
-            token(host, scope, identity, &realm, service.as_deref()).await.map(Authorization::Bearer)
+            token(host, scope, identity, realm, service.as_deref()).await.map(Authorization::Bearer)
         }
+        Some(Challenge::WithoutRealm) => Err(broken("its challenge names no proper address of a token server")),
         Some(Challenge::Basic) => Ok(match identity {
             Identity::Password { username, password } => {
                 Authorization::Basic { username: username.clone(), password: password.clone() }
             }
-            Identity::Anonymous | Identity::Token(_) => Authorization::None,
+            Identity::Anonymous | Identity::Token(_) | Identity::RegistryToken(_) => Authorization::None,
         }),
         None => Ok(Authorization::None),
     }
+}
+
+fn broken(reason: &str) -> Problem {
+    Problem::Network { reason: reason.to_owned(), transient: false }
 }
 
 /// Gets a token from the token server that the challenge names.
@@ -139,15 +146,12 @@ async fn token(
     host: &Host,
     scope: &Scope,
     identity: &Identity,
-    realm: &str,
+    mut url: Url,
     service: Option<&str>,
 ) -> Result<String, Problem> {
-    let broken = |reason: String| Problem::Network { reason, transient: false };
-    let mut url =
-        Url::parse(realm).map_err(|_| broken("its challenge names no proper address of a token server".to_owned()))?;
     // Whoever changes an answer on its way must not get a password that would have gone over TLS.
     if url.scheme() != "https" && !host.plain && *identity != Identity::Anonymous {
-        return Err(broken("it asks to send credentials to a token server without TLS".to_owned()));
+        return Err(broken("it asks to send credentials to a token server without TLS"));
     }
     let request = if let Identity::Token(refresh) = identity {
         let scopes = scope.names().join(" ");
@@ -173,61 +177,12 @@ async fn token(
     let answer: Option<Value> = serde_json::from_slice(&body).ok();
     let field = |name: &str| answer.as_ref()?.get(name)?.as_str().filter(|token| !token.is_empty());
     let token = field("token").or_else(|| field("access_token"));
-    token.map(str::to_owned).ok_or_else(|| broken("its token server answered without a token".to_owned()))
-}
-
-/// What a registry asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Challenge {
-    Bearer { realm: String, service: Option<String> },
-    Basic,
-}
-
-impl Challenge {
-    /// The best of the challenges in the `WWW-Authenticate` headers.
-    fn choose(headers: &[String]) -> Option<Challenge> {
-        let challenges: Vec<ChallengeRef<'_>> =
-            headers.iter().flat_map(|header| ChallengeParser::new(header).map_while(Result::ok)).collect();
-        let parameter = |challenge: &ChallengeRef<'_>, name: &str| {
-            let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.to_unescaped())
-        };
-        let bearer = challenges.iter().filter(|challenge| challenge.scheme.eq_ignore_ascii_case("Bearer")).find_map(
-            |challenge| {
-                let realm = parameter(challenge, "realm")?;
-                Some(Challenge::Bearer { realm, service: parameter(challenge, "service") })
-            },
-        );
-        let basic = challenges.iter().any(|challenge| challenge.scheme.eq_ignore_ascii_case("Basic"));
-        bearer.or(basic.then_some(Challenge::Basic))
-    }
+    token.map(str::to_owned).ok_or_else(|| broken("its token server answered without a token"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_challenge_is_read() {
-        let bearer = |realm: &str, service: Option<&str>| {
-            Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
-        };
-        let cases: [(&[&str], Option<Challenge>); 6] = [
-            (
-                &[r#"Bearer realm="https://a.example/token",service="a.example""#],
-                bearer("https://a.example/token", Some("a.example")),
-            ),
-            (&[r#"bearer realm="https://a.example/token",scope="x:y,z""#], bearer("https://a.example/token", None)),
-            (&[r#"Basic realm="x""#], Some(Challenge::Basic)),
-            (&[r#"Basic realm="x""#, r#"Bearer realm="https://a.example/""#], bearer("https://a.example/", None)),
-            (&["Negotiate"], None),
-            (&["=== not a challenge"], None),
-        ];
-        for (headers, expected) in cases {
-            let headers: Vec<String> = headers.iter().map(|&header| header.to_owned()).collect();
-            assert_eq!(Challenge::choose(&headers), expected, "{headers:?}");
-        }
-    }
 
     #[test]
     fn a_mount_may_read_its_source() {

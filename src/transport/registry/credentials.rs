@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use docker_credential::{CredentialRetrievalError, DockerCredential};
-use serde_json::Value;
 
+use super::docker_config::DockerConfig;
 use super::error::RegistryError;
+use super::helper::{Answer, Helpers};
 use super::options::Login;
 use crate::error::reason;
+
+/// The most bytes of a file with credentials.
+const MAX_FILE: u64 = 4 << 20;
 
 /// What the environment says about where credentials are.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +66,20 @@ pub(super) enum Identity {
     Password { username: String, password: String },
     /// A token that the registry's token server exchanges for others.
     Token(String),
+    /// A token that goes to the registry as it is.
+    RegistryToken(String),
+}
+
+impl fmt::Debug for Identity {
+    /// Shows no secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Identity::Anonymous => "Anonymous",
+            Identity::Password { .. } => "Password",
+            Identity::Token(_) => "Token",
+            Identity::RegistryToken(_) => "RegistryToken",
+        })
+    }
 }
 
 /// Who to be, and how that is known.
@@ -94,17 +111,24 @@ impl Credentials {
     /// Finds the credentials for a repository.
     ///
     /// May start a credential helper, and so take a while. A helper that fails means no credentials, because most base
-    /// images need none; the advice then tells of it.
-    pub fn find(environment: &Environment, registry: &str, repository: &str) -> Result<Credentials, RegistryError> {
+    /// images need none; the advice then mentions it.
+    pub fn find(
+        environment: &Environment,
+        helpers: &Helpers,
+        registry: &str,
+        repository: &str,
+    ) -> Result<Credentials, RegistryError> {
         let host = if is_docker_hub(registry) { "docker.io" } else { registry };
-        let login = format!("`docker login {host}`");
+        let login = format!(
+            "log in with `docker login {host}` or `podman login {host}`, name a file with credentials in \
+             `REGISTRY_AUTH_FILE`, or give `--username` and `--password-stdin`"
+        );
         let mut trouble = String::new();
         for path in environment.files() {
-            match find_in_file(&path, registry, repository)? {
+            match find_in_file(&path, helpers, registry, repository)? {
                 Found::Identity(identity) => {
                     let advice = format!(
-                        "The credentials for {host} from `{}` were used; check that they are valid and allow this, or \
-                         renew them with {login}",
+                        "The credentials for {host} from `{}` were used; check that they are valid and allow this, or {login}",
                         path.display()
                     );
                     return Ok(Credentials { identity, advice });
@@ -113,7 +137,7 @@ impl Credentials {
                 Found::Trouble(problem) => trouble = format!(" ({problem})"),
             }
         }
-        let advice = format!("No credentials for {host} were found{trouble}; if the image is not public, use {login}");
+        let advice = format!("No credentials for {host} were found{trouble}; if the image is not public, {login}");
         Ok(Credentials { identity: Identity::Anonymous, advice })
     }
 }
@@ -124,7 +148,7 @@ impl Credentials {
         match &self.identity {
             Identity::Anonymous => Vec::new(),
             Identity::Password { username, password } => password_secrets(username, password),
-            Identity::Token(token) => vec![token.clone()],
+            Identity::Token(token) | Identity::RegistryToken(token) => vec![token.clone()],
         }
     }
 }
@@ -143,88 +167,54 @@ enum Found {
     Trouble(String),
 }
 
-fn find_in_file(path: &Path, registry: &str, repository: &str) -> Result<Found, RegistryError> {
+fn find_in_file(path: &Path, helpers: &Helpers, registry: &str, repository: &str) -> Result<Found, RegistryError> {
     let unusable = |reason: String| RegistryError::Credentials { path: path.display().to_string(), reason };
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let mut bytes = Vec::new();
+    match fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)) {
+        Ok(_) => {}
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(Found::Nothing);
         }
         Err(error) => return Err(unusable(reason(&error))),
-    };
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| unusable(format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
-    let names = |section: &str, key: &str| value.get(section).is_some_and(|section| section.get(key).is_some());
-    let keys = keys(registry, repository);
-    let key = keys.iter().find(|key| names("credHelpers", key) || names("auths", key));
-    let server = if is_docker_hub(registry) { DOCKER_HUB_KEY } else { registry };
-    let key = key.map_or(server, String::as_str);
-    match docker_credential::get_credential_from_reader(bytes.as_slice(), key) {
-        Ok(DockerCredential::UsernamePassword(username, password)) if username.is_empty() && password.is_empty() => {
-            Ok(Found::Nothing)
-        }
-        Ok(DockerCredential::UsernamePassword(username, password)) => {
-            Ok(Found::Identity(Identity::Password { username, password }))
-        }
-        Ok(DockerCredential::IdentityToken(token)) if token.is_empty() => Ok(Found::Nothing),
-        Ok(DockerCredential::IdentityToken(token)) => Ok(Found::Identity(Identity::Token(token))),
-        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(Found::Nothing),
-        Err(CredentialRetrievalError::HelperFailure { stdout, stderr, .. })
-            if stdout.contains("credentials not found") || stderr.contains("credentials not found") =>
-        {
-            Ok(Found::Nothing)
-        }
-        // What a helper wrote is not shown: it may hold a secret.
-        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-            Ok(Found::Trouble(format!("the helper `{helper}` named in `{}` failed", path.display())))
-        }
-        Err(CredentialRetrievalError::HelperCommunicationError) => {
-            Ok(Found::Trouble(format!("the helper named in `{}` cannot be run", path.display())))
-        }
-        Err(CredentialRetrievalError::MalformedHelperResponse) => {
-            Ok(Found::Trouble(format!("the helper named in `{}` gave no proper answer", path.display())))
-        }
-        Err(CredentialRetrievalError::CredentialDecodingError) => {
-            Err(unusable(format!("the entry `{key}` is not the base64 of a name and a password")))
-        }
-        Err(CredentialRetrievalError::CredentialMismatchError) => {
-            Err(unusable(format!("the entry `{key}` has two different passwords")))
-        }
-        Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::ConfigReadError) => {
-            Err(unusable("it does not have the form of docker's `config.json`".to_owned()))
+    }
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(unusable(format!("it is larger than {} MiB", MAX_FILE >> 20)));
+    }
+    let config = DockerConfig::parse(&bytes).map_err(unusable)?;
+    let mut found = Found::Nothing;
+    // As Docker does it: a helper counts more than what is in the file.
+    if let Some(helper) = config.helper(registry, repository) {
+        match helpers.ask(&helper) {
+            Answer::Identity(identity) => return Ok(Found::Identity(identity)),
+            Answer::Nobody => {}
+            Answer::Trouble(problem) => {
+                found = Found::Trouble(format!("{problem}; it is named in `{}`", path.display()));
+            }
         }
     }
+    let identity = config.identity(registry, repository).map_err(unusable)?;
+    Ok(identity.map_or(found, Found::Identity))
 }
 
 /// The key under which `docker login` keeps the credentials of Docker Hub.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// Whether a registry is Docker Hub under one of its names.
 pub(super) fn is_docker_hub(registry: &str) -> bool {
     matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io")
 }
 
-/// The keys that fit a repository, the most specific first: podman can keep credentials for a single repository or
-/// namespace (`containers-auth.json(5)`).
-fn keys(registry: &str, repository: &str) -> Vec<String> {
-    let hosts: &[&str] = if is_docker_hub(registry) {
-        &["docker.io", DOCKER_HUB_KEY, "index.docker.io", "registry-1.docker.io"]
-    } else {
-        &[registry]
-    };
-    let mut keys = Vec::new();
-    let mut path = Some(repository);
-    while let Some(prefix) = path {
-        keys.push(format!("{}/{prefix}", hosts[0]));
-        path = prefix.rsplit_once('/').map(|(parent, _)| parent);
-    }
-    keys.extend(hosts.iter().map(|&host| host.to_owned()));
-    keys
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
     use super::*;
+
+    fn helpers() -> Helpers {
+        Helpers::new(Duration::from_secs(60))
+    }
 
     fn encode(text: &str) -> String {
         base64::engine::general_purpose::STANDARD.encode(text)
@@ -241,7 +231,7 @@ mod tests {
     }
 
     fn find(environment: &Environment, registry: &str, repository: &str) -> Identity {
-        Credentials::find(environment, registry, repository).unwrap().identity
+        Credentials::find(environment, &helpers(), registry, repository).unwrap().identity
     }
 
     #[test]
@@ -315,7 +305,7 @@ mod tests {
             ["{\"auths\": SECRET", "{\"auths\":{\"a.example\":{\"auth\":\"SECRET!\"}}}", "{\"auths\":\"SECRET\"}"]
         {
             fs::write(&path, content).unwrap();
-            let error = Credentials::find(&environment, "a.example", "x").unwrap_err();
+            let error = Credentials::find(&environment, &helpers(), "a.example", "x").unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(text.contains(&path.display().to_string()) && !text.contains("SECRET"), "{text}");
         }
@@ -331,7 +321,7 @@ mod tests {
     fn a_helper_that_cannot_be_run_is_named_in_the_advice() {
         let directory = tempfile::tempdir().unwrap();
         let environment = docker(directory.path(), &serde_json::json!({ "credsStore": "no-such-helper" }));
-        let credentials = Credentials::find(&environment, "a.example", "x").unwrap();
+        let credentials = Credentials::find(&environment, &helpers(), "a.example", "x").unwrap();
         assert!(credentials.identity == Identity::Anonymous);
         assert!(credentials.advice.contains("cannot be run"), "{}", credentials.advice);
     }
@@ -346,7 +336,7 @@ mod tests {
         assert!(find(&environment, "token.example", "x") == Identity::Token("refresh".to_owned()));
         assert!(find(&environment, "unknown.example", "x") == Identity::Anonymous);
         assert!(find(&environment, "docker.io", "library/x") == password("hub", "1"));
-        let broken = Credentials::find(&environment, "broken.example", "x").unwrap();
+        let broken = Credentials::find(&environment, &helpers(), "broken.example", "x").unwrap();
         assert!(broken.identity == Identity::Anonymous);
         assert!(broken.advice.contains("docker-credential-made-up") && !broken.advice.contains("SECRET"));
     }

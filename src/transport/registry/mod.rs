@@ -5,9 +5,12 @@
 //! digests, and knows the peculiarities of single registries. All its methods may run side by side.
 
 mod auth;
+mod challenge;
 mod client;
 mod credentials;
+mod docker_config;
 mod error;
+mod helper;
 mod mirror;
 mod options;
 mod problem;
@@ -31,6 +34,7 @@ use self::auth::{Access, Scope};
 use self::client::Host;
 use self::credentials::{Credentials, Environment};
 pub use self::error::RegistryError;
+use self::helper::Helpers;
 pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryName, RegistryOptions, Tls};
 use self::problem::Problem;
 use self::retry::Retries;
@@ -41,6 +45,7 @@ use super::RegistryReference;
 pub struct Registry {
     options: RegistryOptions,
     environment: Environment,
+    helpers: Helpers,
     /// For hosts that are not registries: they never get credentials of a registry.
     elsewhere: reqwest::Client,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
@@ -64,6 +69,7 @@ impl Registry {
         Ok(Registry {
             options: options.clone(),
             environment: Environment::of_process(),
+            helpers: Helpers::new(options.limits.helper),
             elsewhere: client::client_builder(options, &Tls::default())?.build().map_err(client::setup)?,
             hosts: Mutex::default(),
             access: Mutex::default(),
@@ -121,10 +127,11 @@ impl Registry {
         if let Some(login) = self.options.login.as_ref().filter(|login| login.registry == scope.registry) {
             return Ok(Credentials::of_login(login));
         }
-        let (environment, scope) = (self.environment.clone(), scope.clone());
+        let (environment, helpers, scope) = (self.environment.clone(), self.helpers.clone(), scope.clone());
         // Files and helpers block.
-        let found =
-            tokio::task::spawn_blocking(move || Credentials::find(&environment, &scope.registry, &scope.repository));
+        let found = tokio::task::spawn_blocking(move || {
+            Credentials::find(&environment, &helpers, &scope.registry, &scope.repository)
+        });
         found.await.map_err(|error| RegistryError::Setup(format!("looking for credentials failed: {error}")))?
     }
 }

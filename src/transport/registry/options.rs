@@ -197,6 +197,8 @@ pub struct Limits {
     pub stall: Duration,
     /// How long a registry may think after the last byte of an upload: some copy the whole blob to where it stays.
     pub commit: Duration,
+    /// How long a credential helper may take to answer: some ask their user.
+    pub helper: Duration,
     /// The pause before the second try; it doubles from try to try, and up to as much again is added at random.
     pub first_pause: Duration,
     /// The longest pause, also when the registry asks for a longer one.
@@ -210,6 +212,7 @@ impl Default for Limits {
             connect: Duration::from_secs(15),
             stall: Duration::from_secs(60),
             commit: Duration::from_secs(15 * 60),
+            helper: Duration::from_secs(60),
             first_pause: Duration::from_millis(300),
             longest_pause: Duration::from_secs(60),
         }
