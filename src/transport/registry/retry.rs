@@ -13,6 +13,9 @@ const RETRIES: usize = 4;
 /// Tries after the first one where another server can be asked instead.
 const RETRIES_OF_MIRRORS: usize = 1;
 
+/// A pause that people should know of.
+const LONG_PAUSE: Duration = Duration::from_secs(2);
+
 /// The pauses between the tries of one piece of work.
 pub(super) struct Retries {
     limits: Limits,
@@ -56,7 +59,17 @@ impl Retries {
     pub async fn pause(&mut self, problem: Problem) -> Result<(), Problem> {
         match self.next_pause(&problem) {
             Some(pause) => {
-                tracing::info!(reason = problem.describe(), attempt = self.attempt, ?pause, "trying again");
+                let (reason, attempt) = (problem.describe(), self.attempt);
+                match problem.retry_after().filter(|_| pause >= LONG_PAUSE) {
+                    Some(wanted) => tracing::warn!(
+                        reason,
+                        attempt,
+                        "a registry asks to wait {} s; winslim waits {} s and tries again",
+                        wanted.as_secs(),
+                        pause.as_secs()
+                    ),
+                    None => tracing::info!(reason, attempt, ?pause, "trying again"),
+                }
                 self.attempt += 1;
                 tokio::time::sleep(pause).await;
                 Ok(())
