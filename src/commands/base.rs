@@ -12,8 +12,8 @@ use futures_util::future::try_join_all;
 use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::Surroundings;
 use super::build_cache::Cache;
+use super::{Surroundings, blobs, damage};
 use crate::cli;
 use crate::error::{IoContext, PathError};
 use crate::hive::{RegistryVersion, read_version};
@@ -22,6 +22,7 @@ use crate::layer::index::VERSION;
 use crate::layer::seek_points::{self, SeekPoint};
 use crate::layer::{LayerIndex, LayerStack};
 use crate::progress::{Progress, Stage};
+use crate::report::verify::Blobs;
 use crate::store::Temporary;
 use crate::transport::{Image, LocalBlob, Reference, Source};
 
@@ -107,6 +108,16 @@ impl BaseImage<'_> {
         self.source.platform_of(root, config)
     }
 
+    /// Whether this run has read the blob of a layer where the image is.
+    pub(super) fn has_read(&self, layer: usize) -> bool {
+        self.blobs[layer].get().is_some_and(|blob| blob.verified || (!blob.is_stored && self.read().contains(&layer)))
+    }
+
+    /// Reads the blobs that this run has not read yet; one that is not what its digest says is an error.
+    pub(super) async fn check_blobs(&self) -> Result<Blobs> {
+        blobs::check(self, &self.source).await
+    }
+
     fn read(&self) -> MutexGuard<'_, BTreeSet<usize>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,9 +195,9 @@ fn index_blob(
         |point| seek_points.take(point),
     );
     task.finish();
-    let mut index = index?;
+    let mut index = index.map_err(|error| damage::explain(error.into(), path, &descriptor.digest))?;
     if index.digest != descriptor.digest {
-        bail!("`{}` is damaged: its digest is {}; get it again", path.display(), index.digest);
+        return Err(damage::damaged(path, &descriptor.digest, &index.digest).into());
     }
     index.registry = hive.read()?;
     Ok((index, seek_points.finish()?))

@@ -109,8 +109,10 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
             Some("no image was pushed; `winslim verify IMAGE` lists every finding")
         } else if cause.is::<NotAsLocked>() {
             Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too")
+        } else if let Some(TransportError::DamagedBlob { .. } | TransportError::MissingBlob { .. }) = cause.downcast_ref() {
+            Some("`winslim copy IMAGE oci:DIRECTORY:TAG`, from where the image is whole, replaces what is damaged or missing")
         } else if let Some(IndexError::Read(_)) = cause.downcast_ref() {
-            Some("if the layer is damaged, get the image again from where it is whole")
+            Some("the layer has the digest that its manifest names, so it was made like this; copying it again does not help")
         } else if let Some(LockError::Fault(_)) = cause.downcast_ref() {
             Some("restore the file, or delete it and let `winslim lock` write a new one")
         } else if let Some(PlanError::RequiredMatchedNothing(_)) = cause.downcast_ref() {

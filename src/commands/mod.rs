@@ -1,11 +1,13 @@
 //! One file for each verb: the only place that joins transport, core and display.
 
 mod base;
+mod blobs;
 mod build;
 mod build_cache;
 mod cache;
 mod connection;
 mod copy;
+mod damage;
 mod diff;
 mod early_push;
 mod failure;

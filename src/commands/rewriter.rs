@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::Surroundings;
 use super::base::BaseImage;
 use super::build_cache::Cache;
 use super::early_push::Outbox;
 use super::slim::{Encoding, Place, ResultLayer};
+use super::{Surroundings, damage};
 use crate::image::Digest;
 use crate::layer::{EntryId, LayerIndex, seek_points};
 use crate::plan::{Action, LayerPlan, Plan};
@@ -125,6 +125,7 @@ impl<'a> Rewriter<'a> {
         tokio::task::block_in_place(|| {
             let advance = |bytes| task.advance(bytes);
             let (file, index) = rewrite_layer(source, &base.stack, plan, layer, &mut self.spool, writer, advance)
+                .map_err(|error| damage::explain(error.into(), &blob.path, &base.stack.layers()[layer].digest))
                 .with_context(|| format!("cannot rewrite layer {layer} ({})", base.stack.layers()[layer].digest))?;
             task.finish();
             if index.stored_size > base.stack.layers()[layer].stored_size {
@@ -157,6 +158,7 @@ impl<'a> Rewriter<'a> {
             tokio::task::block_in_place(|| {
                 set_aside(source, index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
             })
+            .map_err(|error| damage::explain(error.into(), &blob.path, &index.digest))
             .with_context(|| format!("cannot read layer {below} ({})", index.digest))?;
             task.finish();
         }

@@ -11,7 +11,8 @@ pub(super) async fn run(arguments: Verify, surroundings: &Surroundings) -> Resul
     let base = base::open(&arguments.image, surroundings).await?;
     let image = &base.image;
     let findings = slim::verify_image(&base.stack, &image.config, &image.manifest, image.index_entry());
-    let report = VerifyReport::new(image.reference.to_string(), image.config.os_version.clone(), findings);
+    let blobs = base.check_blobs().await?;
+    let report = VerifyReport::new(image.reference.to_string(), image.config.os_version.clone(), blobs, findings);
     deliver(&arguments.output, &surroundings.printer, &report)?;
     Ok(if report.imports() { ExitStatus::Done } else { ExitStatus::WouldNotImport })
 }

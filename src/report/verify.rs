@@ -17,16 +17,39 @@ pub struct VerifyReport {
     os_version: Option<String>,
     /// How many rules were checked.
     rules: usize,
+    /// How the blobs of its layers were checked.
+    blobs: Blobs,
     /// Whether a Windows host would import it, as far as can be told without one.
     imports: bool,
     findings: Vec<Finding>,
 }
 
+/// How the blobs of layers were checked: how many have the digest that they should have.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blobs {
+    /// Those that were read, where the image is.
+    pub read: usize,
+    /// Those that were not pulled: the cache knows what is in them.
+    pub cached: usize,
+}
+
+impl Blobs {
+    /// What people are to know about it.
+    fn line(&self) -> Option<String> {
+        let Blobs { read, cached } = self;
+        let count = read + cached;
+        (*cached > 0).then(|| {
+            format!("note: {cached} of {count} blobs were not pulled; the cache knows them from when they were (another --cache-dir pulls them)")
+        })
+    }
+}
+
 impl VerifyReport {
     /// The report on an image.
-    pub fn new(reference: String, os_version: Option<String>, findings: Vec<Finding>) -> VerifyReport {
+    pub fn new(reference: String, os_version: Option<String>, blobs: Blobs, findings: Vec<Finding>) -> VerifyReport {
         let imports = findings.iter().all(|finding| finding.severity < Severity::Error);
-        VerifyReport { reference, os_version, rules: RULES.len(), imports, findings }
+        VerifyReport { reference, os_version, rules: RULES.len(), blobs, imports, findings }
     }
 
     /// Whether no finding is an error.
@@ -48,12 +71,15 @@ impl Report for VerifyReport {
     fn page(&self) -> Page {
         let mut page = Page::new(self.verdict());
         page.list(self.findings.iter().map(line).collect());
+        if let Some(line) = self.blobs.line() {
+            page.line(line);
+        }
         page
     }
 
     /// A line for each finding, and the verdict last, where it is seen however many there are.
     fn to_text(&self) -> String {
-        let lines = self.findings.iter().map(line).chain([self.verdict()]);
+        let lines = self.findings.iter().map(line).chain(self.blobs.line()).chain([self.verdict()]);
         lines.map(|line| visible(&line).into_owned() + "\n").collect()
     }
 }

@@ -130,8 +130,16 @@ pub(super) fn write_durably(path: &Path, content: &[u8]) -> Result<(), PathError
 }
 
 /// The digest that the content of a file has; other tasks get their turn meanwhile.
-pub(super) async fn digest_of(path: &Path) -> Result<Digest, PathError> {
-    let mut file = File::open(path).context_path("open", path)?;
+pub(super) async fn digest_of(path: &Path, advance: impl FnMut(u64)) -> Result<Digest, PathError> {
+    digest_of_content(File::open(path).context_path("open", path)?, path, advance).await
+}
+
+/// The digest of what a reader has; `path` names it in errors.
+pub(super) async fn digest_of_content(
+    mut file: impl Read,
+    path: &Path,
+    mut advance: impl FnMut(u64),
+) -> Result<Digest, PathError> {
     let mut hasher = Hasher::new();
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -140,6 +148,7 @@ pub(super) async fn digest_of(path: &Path) -> Result<Digest, PathError> {
             return Ok(hasher.finish());
         }
         hasher.update(&buffer[..read]);
+        advance(read as u64);
         tokio::task::yield_now().await;
     }
 }

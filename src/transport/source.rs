@@ -1,5 +1,7 @@
 //! The end that images come from.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::archive::docker::DockerArchive;
@@ -123,6 +125,29 @@ impl Source {
             Place::Registry(..) | Place::DockerArchive(_) => None,
         };
         listed.or_else(|| (!Index::is_index(document)).then(|| edit::platform(config, None)))
+    }
+
+    /// Where a blob is, and the digest that its content has, as it is stored there; `None` for a registry, from which it would have
+    /// to be pulled.
+    pub async fn digest_of(
+        &self,
+        descriptor: &Descriptor,
+        progress: &dyn Progress,
+    ) -> Result<Option<(PathBuf, Digest)>, TransportError> {
+        if let Place::Registry(..) = &self.place {
+            return Ok(None);
+        }
+        let task = progress.start(Stage::Index, &descriptor.digest.short(), descriptor.size);
+        let found = match &self.place {
+            Place::Registry(..) => Ok(None),
+            Place::Layout(layout) => layout.digest_of(descriptor, &*task).await.map(Some),
+            Place::DockerArchive(archive) => {
+                let digest = archive.digest_of(descriptor, &*task).await;
+                digest.map(|digest| Some((archive.path().to_owned(), digest)))
+            }
+        };
+        task.finish();
+        found
     }
 
     /// Brings a blob to a local file: into the store, or of a layout the very file that is there.

@@ -82,7 +82,12 @@ fn truncated_gzip() {
         stored
     });
     let digest = &base.written.layers[0].blob.digest[..19];
-    build_fails(&sandbox, &base.reference, 1, &[digest, "cannot be decompressed", "hint: ", "get the image again"]);
+    build_fails(
+        &sandbox,
+        &base.reference,
+        1,
+        &[digest, "cannot be decompressed", "hint: ", "copying it again does not help"],
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod bounds;
 mod build_cache;
 mod build_file;
 mod cache;
+mod damage;
 mod host;
 mod inspect;
 mod interruption;

@@ -4,6 +4,7 @@
 //! versions of Docker, so that their digests are the diff IDs of the config.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -50,7 +51,14 @@ impl DockerArchive {
         let parsed = Document::parse("config", media_type::DOCKER_CONFIG, config.clone()).and_then(Config::parse);
         let names = listed.layers.unwrap_or_default();
         let parsed = parsed.and_then(|config| config.check_layers(names.len()).map(|()| config));
-        let parsed = parsed.map_err(|error| tar.wrong(error.to_string()))?;
+        let parsed = parsed.map_err(|error| {
+            let named =
+                digest_in(&listed.config, "blobs/sha256/", "").or_else(|| digest_in(&listed.config, "", ".json"));
+            match (named, Digest::of(&config)) {
+                (Some(digest), actual) if digest != actual => damaged(&tar, digest, actual),
+                _ => tar.wrong(error.to_string()),
+            }
+        })?;
         let mut layers = BTreeMap::new();
         let mut descriptors = Vec::new();
         for (name, diff_id) in names.iter().zip(&parsed.diff_ids) {
@@ -62,7 +70,13 @@ impl DockerArchive {
             };
             let digest = match compression {
                 Compression::None => *diff_id,
-                Compression::Gzip | Compression::Zstd => tar.digest(member).await?,
+                Compression::Gzip | Compression::Zstd => {
+                    let actual = tar.digest(member, |_| ()).await?;
+                    match digest_in(name, "blobs/sha256/", "") {
+                        Some(digest) if digest != actual => return Err(damaged(&tar, digest, actual)),
+                        _ => actual,
+                    }
+                }
             };
             let media_type = media_type::layer_media_type(compression).to_owned();
             layers.insert(digest, member);
@@ -100,6 +114,29 @@ impl DockerArchive {
         let member = member.ok_or_else(|| TransportError::MissingBlob { place: place(), digest })?;
         self.tar.extract(member, &digest, store, task).await
     }
+
+    /// The digest that the content of a layer has.
+    pub async fn digest_of(&self, descriptor: &Descriptor, task: &dyn Task) -> Result<Digest, TransportError> {
+        let digest = descriptor.digest;
+        let member = self.layers.get(&digest).copied();
+        let member = member.ok_or_else(|| TransportError::MissingBlob { place: self.tar.path().to_owned(), digest })?;
+        self.tar.digest(member, |bytes| task.advance(bytes)).await
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.tar.path()
+    }
+}
+
+/// The digest that a member is named by, if it is: those in `blobs/sha256/`, and configs.
+fn digest_in(name: &str, before: &str, behind: &str) -> Option<Digest> {
+    format!("sha256:{}", name.strip_prefix(before)?.strip_suffix(behind)?).parse().ok()
+}
+
+fn damaged(tar: &TarFile, digest: Digest, actual: Digest) -> TransportError {
+    let problem = format!("has the content of {actual}");
+    TransportError::DamagedBlob { place: tar.path().to_owned(), digest, problem }
 }
 
 /// The image that the reference means.

@@ -14,11 +14,10 @@ use tar::EntryType;
 
 use crate::error::{IoContext, PathError, reason};
 use crate::image::Digest;
-use crate::image::digest::Hasher;
 use crate::image::document::MAX_DOCUMENT_SIZE;
 use crate::progress::Task;
 use crate::store::{Filling, Store, StoreError, Temporary};
-use crate::transport::local::{CHUNK, read_small};
+use crate::transport::local::{CHUNK, digest_of_content, read_small};
 use crate::transport::{LocalBlob, TransportError};
 
 /// The most links that are followed from one name to its content.
@@ -105,18 +104,8 @@ impl TarFile {
     }
 
     /// The digest of a member.
-    pub async fn digest(&self, member: Member) -> Result<Digest, TransportError> {
-        let mut reader = self.reader(member)?;
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let read = reader.read(&mut buffer).context_path("read", &self.path)?;
-            if read == 0 {
-                return Ok(hasher.finish());
-            }
-            hasher.update(&buffer[..read]);
-            tokio::task::yield_now().await;
-        }
+    pub async fn digest(&self, member: Member, advance: impl FnMut(u64)) -> Result<Digest, TransportError> {
+        Ok(digest_of_content(self.reader(member)?, &self.path, advance).await?)
     }
 
     /// Copies a member into the store and checks its digest.
@@ -269,7 +258,7 @@ pub(crate) mod tests {
             for name in ["a/data", r"a\data", "b/symbolic", "hard", "twice"] {
                 let member = tar.member(name).unwrap().unwrap();
                 assert_eq!(tar.read(member).unwrap(), &b"content"[..], "{name}");
-                assert_eq!(tar.digest(member).await.unwrap(), Digest::of(b"content"));
+                assert_eq!(tar.digest(member, |_| ()).await.unwrap(), Digest::of(b"content"));
             }
             assert_eq!(tar.member("astray").unwrap(), None);
             assert!(tar.member("loop").unwrap_err().to_string().contains("lead nowhere"));

@@ -13,7 +13,7 @@ use crate::image::{Descriptor, Digest, Document, Index, PlatformRequest, media_t
 use crate::progress::Task;
 use crate::store::Store;
 use crate::transport::archive::tar_file::TarFile;
-use crate::transport::local::read_small;
+use crate::transport::local::{digest_of, read_small};
 use crate::transport::reference::LocalReference;
 use crate::transport::{LocalBlob, TransportError};
 
@@ -95,6 +95,30 @@ impl LayoutSource {
     pub fn listed_platform(&self, digest: &Digest) -> Option<&Value> {
         let entries = self.index.entries.iter().filter(|entry| entry.descriptor.digest == *digest);
         entries.filter_map(|entry| field(&entry.value, "platform")).find(|platform| platform.is_object())
+    }
+
+    /// Where a blob is, and the digest that its content has.
+    pub async fn digest_of(
+        &self,
+        descriptor: &Descriptor,
+        task: &dyn Task,
+    ) -> Result<(PathBuf, Digest), TransportError> {
+        let (digest, advance) = (descriptor.digest, |bytes| task.advance(bytes));
+        let missing = || TransportError::MissingBlob { place: self.reference.path.clone(), digest };
+        match &self.files {
+            Files::Directory(directory) => {
+                let path = directory.join(blob_name(&digest));
+                if !path.is_file() {
+                    return Err(missing());
+                }
+                let actual = digest_of(&path, advance).await?;
+                Ok((path, actual))
+            }
+            Files::Tar(tar) => {
+                let member = tar.member(&blob_name(&digest))?.ok_or_else(missing)?;
+                Ok((tar.path().to_owned(), tar.digest(member, advance).await?))
+            }
+        }
     }
 
     /// A blob as a local file: in a directory the one that is there, whose digest is not checked yet.
