@@ -64,6 +64,9 @@ pub struct Registries {
     /// Speak plain HTTP with this registry (HOST or HOST:PORT); loopback addresses always do
     #[arg(long, global = true, value_name = "HOST")]
     pub plain_http: Vec<String>,
+    /// Let a registry or a manifest name this host (HOST or HOST:PORT), although its address is less public than theirs
+    #[arg(long, global = true, value_name = "HOST", value_delimiter = ',', env = "WINSLIM_ALLOW_HOST")]
+    pub allow_host: Vec<String>,
     /// Pull what is in REGISTRY from MIRROR first; may be given several times, or several with commas
     #[arg(long, global = true, value_name = "REGISTRY=MIRROR[/PREFIX]", value_delimiter = ',', env = "WINSLIM_MIRROR")]
     pub mirror: Vec<String>,

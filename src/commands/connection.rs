@@ -21,6 +21,7 @@ const MAX_PASSWORD: u64 = 64 << 10;
 pub(super) fn options(typed: &cli::Registries, command: &Command) -> Result<RegistryOptions> {
     let mut options = settings()?;
     options.plain_http.extend(typed.plain_http.iter().cloned());
+    options.allowed_hosts = typed.allow_host.iter().filter(|host| !host.is_empty()).cloned().collect();
     options.authorities.clone_from(&typed.ca);
     options.push_mode = typed.push_mode.parse().map_err(|error| Usage(format!("--push-mode: {error}")))?;
     // What was typed is asked first, in its order.

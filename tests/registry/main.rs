@@ -10,6 +10,7 @@ mod faults;
 #[path = "../../testdata/generator/mod.rs"]
 mod generator;
 mod http;
+mod inward;
 mod logins;
 mod mirrors;
 mod odd;

@@ -48,6 +48,11 @@ impl DockerRegistry {
         DockerRegistry::launch(&tls, "")
     }
 
+    /// A registry with these lines more in the section `http` of its settings, and behind it.
+    pub fn start_with(http: &str, more: &str) -> DockerRegistry {
+        DockerRegistry::launch(http, more)
+    }
+
     /// Where everything is that the registry knows.
     pub fn directory(&self) -> &Path {
         self.directory.path()

@@ -7,13 +7,14 @@
 use std::fmt;
 
 use reqwest::header::WWW_AUTHENTICATE;
-use reqwest::{RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::challenge::Challenge;
 use super::client::{Host, execute, read_bounded, stalled};
 use super::credentials::{Credentials, Identity, password_secrets};
 use super::problem::Problem;
+use super::reach::Reach;
 
 /// The most bytes of a token server's answer.
 const MAX_TOKEN_SIZE: u64 = 1 << 20;
@@ -114,17 +115,19 @@ async fn authorize(host: &Host, scope: &Scope, identity: &Identity) -> Result<Au
         .iter()
         .filter_map(|value| value.to_str().ok().map(str::to_owned))
         .collect();
+    let registry = host.elsewhere.reach_of(&response);
     if response.status().is_success() {
         return Ok(Authorization::None);
     }
     if challenges.is_empty() {
         // A registry that is open for reading may still answer 403 or 404 here; one in trouble is asked again.
-        let problem = Problem::of_response(response).await;
+        let problem = Problem::of_response(response, &host.elsewhere).await;
         return if problem.is_transient() { Err(problem) } else { Ok(Authorization::None) };
     }
     match Challenge::choose(challenges.iter().map(String::as_str)) {
         Some(Challenge::Bearer { realm, service }) => {
-            token(host, scope, identity, realm, service.as_deref()).await.map(Authorization::Bearer)
+            let server = TokenServer { url: realm, service, namer: registry };
+            token(host, scope, identity, server).await.map(Authorization::Bearer)
         }
         Some(Challenge::WithoutRealm) => Err(broken("its challenge names no proper address of a token server")),
         Some(Challenge::Basic) => Ok(match identity {
@@ -141,17 +144,29 @@ fn broken(reason: &str) -> Problem {
     Problem::Network { reason: reason.to_owned(), transient: false }
 }
 
+/// The token server that a challenge names.
+struct TokenServer {
+    url: Url,
+    service: Option<String>,
+    /// How public the registry is that names it.
+    namer: Reach,
+}
+
 /// Gets a token from the token server that the challenge names.
-async fn token(
-    host: &Host,
-    scope: &Scope,
-    identity: &Identity,
-    mut url: Url,
-    service: Option<&str>,
-) -> Result<String, Problem> {
-    // Whoever changes an answer on its way must not get a password that would have gone over TLS.
-    if url.scheme() != "https" && !host.plain && *identity != Identity::Anonymous {
-        return Err(broken("it asks to send credentials to a token server without TLS"));
+async fn token(host: &Host, scope: &Scope, identity: &Identity, server: TokenServer) -> Result<String, Problem> {
+    let TokenServer { mut url, service, namer } = server;
+    // Whoever changes an answer on its way must not get a password that would have gone over TLS, nor name another host that
+    // gets it without.
+    let may_see_secrets = url.scheme() == "https" || host.plain && host.elsewhere.is_plain(&url);
+    if !may_see_secrets && *identity != Identity::Anonymous {
+        let name = url.host_str().unwrap_or_default().to_owned();
+        let reason = match host.plain {
+            true => format!(
+                "which would get credentials without TLS; if that is right, allow it with `--plain-http {name}`"
+            ),
+            false => "which would get credentials without TLS".to_owned(),
+        };
+        return Err(Problem::Misled { host: name, reason });
     }
     let request = if let Identity::Token(refresh) = identity {
         let scopes = scope.names().join(" ");
@@ -161,13 +176,13 @@ async fn token(
             ("scope", scopes.as_str()),
             ("refresh_token", refresh.as_str()),
         ];
-        form.extend(service.map(|service| ("service", service)));
-        host.elsewhere.post(url).form(&form)
+        form.extend(service.as_deref().map(|service| ("service", service)));
+        host.elsewhere.request(Method::POST, &url, namer)?.form(&form)
     } else {
         url.query_pairs_mut()
-            .extend_pairs(service.map(|service| ("service", service)))
+            .extend_pairs(service.as_deref().map(|service| ("service", service)))
             .extend_pairs(scope.names().iter().map(|name| ("scope", name)));
-        let request = host.elsewhere.get(url);
+        let request = host.elsewhere.request(Method::GET, &url, namer)?;
         match identity {
             Identity::Password { username, password } => request.basic_auth(username, Some(password)),
             _ => request,

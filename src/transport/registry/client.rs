@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +11,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Request, Req
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::credentials::is_docker_hub;
+use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
 use super::options::{Limits, RegistryOptions, Tls};
 use super::problem::Problem;
@@ -33,7 +34,7 @@ pub(super) struct Host {
     pub http: Client,
     /// For requests to other hosts that the registry names: its token server, or where it keeps its blobs. They are never
     /// shown the client certificate of the registry.
-    pub elsewhere: Client,
+    pub elsewhere: Arc<Elsewhere>,
     /// How much at once, and how long to wait.
     pub limits: Limits,
     /// One for each request at the same time.
@@ -44,20 +45,19 @@ pub(super) struct Host {
 
 impl Host {
     /// Prepares connections to a registry; nothing is sent yet.
-    pub fn new(registry: &str, options: &RegistryOptions, elsewhere: &Client) -> Result<Host, RegistryError> {
+    pub fn new(registry: &str, options: &RegistryOptions, elsewhere: &Arc<Elsewhere>) -> Result<Host, RegistryError> {
         // Docker Hub's API is not at the name that people know.
         let address = if is_docker_hub(registry) { "registry-1.docker.io" } else { registry }.to_owned();
         let direct = is_loopback(registry);
         let tls = options.tls.get(registry).cloned().unwrap_or_default();
         let only_authority = Tls { client: None, ..tls.clone() };
-        let client = |tls: &Tls| {
-            let builder = client_builder(options, tls)?;
-            if direct { builder.no_proxy() } else { builder }.build().map_err(setup)
-        };
-        let like_others = !direct && only_authority == Tls::default();
+        let builder = client_builder(options, &tls)?;
+        let like_others = only_authority == Tls::default();
+        let elsewhere =
+            if like_others { Arc::clone(elsewhere) } else { Arc::new(Elsewhere::new(options, only_authority)?) };
         Ok(Host {
-            http: client(&tls)?,
-            elsewhere: if like_others { elsewhere.clone() } else { client(&only_authority)? },
+            http: if direct { builder.no_proxy() } else { builder }.build().map_err(setup)?,
+            elsewhere,
             upload_mode: Mutex::new(UploadMode::first_for(&address, options.push_mode)),
             limits: options.limits,
             permits: Semaphore::new(options.limits.connections.max(1)),
@@ -142,17 +142,17 @@ pub(super) fn setup(error: reqwest::Error) -> RegistryError {
 /// Sends a request and waits for the beginning of the answer; every answer that is not a success is a problem.
 pub(super) async fn send(
     request: RequestBuilder,
-    elsewhere: &Client,
+    elsewhere: &Elsewhere,
     stall: Duration,
     attempt: usize,
 ) -> Result<Response, Problem> {
-    let sent = async { succeeded(execute(request, elsewhere, attempt).await?).await };
+    let sent = async { succeeded(execute(request, elsewhere, attempt).await?, elsewhere).await };
     tokio::time::timeout(stall, sent).await.unwrap_or_else(|_| Err(stalled(stall)))
 }
 
 /// Makes a problem of every answer that is not a success.
-pub(super) async fn succeeded(response: Response) -> Result<Response, Problem> {
-    if response.status().is_success() { Ok(response) } else { Err(Problem::of_response(response).await) }
+pub(super) async fn succeeded(response: Response, elsewhere: &Elsewhere) -> Result<Response, Problem> {
+    if response.status().is_success() { Ok(response) } else { Err(Problem::of_response(response, elsewhere).await) }
 }
 
 /// The problem of a server from which nothing comes.
@@ -163,27 +163,33 @@ pub(super) fn stalled(stall: Duration) -> Problem {
 /// Sends a request, and follows where the answer leads.
 ///
 /// Another host than the first gets nothing but what is asked for: no credentials, no cookies, no body. An upload is not
-/// redirected, because its bytes are gone by then.
-pub(super) async fn execute(request: RequestBuilder, elsewhere: &Client, attempt: usize) -> Result<Response, Problem> {
+/// redirected, because its bytes are gone by then. Nobody is led from TLS to plain HTTP, nor to an address that is less public
+/// than that of the server that names it.
+pub(super) async fn execute(
+    request: RequestBuilder,
+    elsewhere: &Elsewhere,
+    attempt: usize,
+) -> Result<Response, Problem> {
     let (mut client, request) = request.build_split();
     let mut request = request?;
     let origin = request.url().origin();
     for _ in 0..=MAX_REDIRECTS {
         let spare = request.try_clone();
-        let response = execute_once(&client, request, attempt).await?;
+        let response = execute_once(&client, request, elsewhere, attempt).await?;
         let (Some(spare), Some(next)) = (spare, redirect(&response)) else { return Ok(response) };
         let by_reading = matches!(*spare.method(), Method::GET | Method::HEAD);
         if next.origin() == origin && (by_reading || matches!(response.status().as_u16(), 307 | 308)) {
             request = spare;
             *request.url_mut() = next;
         } else if by_reading && matches!(next.scheme(), "http" | "https") {
+            elsewhere.check_downgrade(response.url(), &next)?;
+            client = elsewhere.client(&next, elsewhere.reach_of(&response))?.clone();
             request = Request::new(spare.method().clone(), next);
             for name in [ACCEPT, RANGE] {
                 if let Some(value) = spare.headers().get(&name) {
                     request.headers_mut().insert(name, value.clone());
                 }
             }
-            client = elsewhere.clone();
         } else {
             return Ok(response);
         }
@@ -199,7 +205,12 @@ fn redirect(response: &Response) -> Option<Url> {
     response.url().join(response.headers().get(LOCATION)?.to_str().ok()?).ok()
 }
 
-async fn execute_once(client: &Client, request: Request, attempt: usize) -> Result<Response, Problem> {
+async fn execute_once(
+    client: &Client,
+    request: Request,
+    elsewhere: &Elsewhere,
+    attempt: usize,
+) -> Result<Response, Problem> {
     let (method, url) = (request.method().clone(), request.url().clone());
     let sent = request.headers().get(reqwest::header::CONTENT_LENGTH);
     let sent = sent.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -211,15 +222,22 @@ async fn execute_once(client: &Client, request: Request, attempt: usize) -> Resu
         None => url.host_str().unwrap_or_default().to_owned(),
     };
     let path = url.path();
+    let proxy = elsewhere.proxy_of(&url);
     match result {
         Ok(response) => {
             let (status, received) = (response.status().as_u16(), response.content_length());
             let bytes = sent.or(received).unwrap_or_default();
             tracing::info!(%method, host, path, status, bytes, attempt, "request");
-            Ok(response)
+            match proxy.filter(|_| status == 407) {
+                Some(proxy) => Err(Problem::of_proxy(&proxy)),
+                None => Ok(response),
+            }
         }
         Err(error) => {
-            let problem = Problem::from(error);
+            let problem = match proxy {
+                Some(proxy) => Problem::through_proxy(error, &proxy, &url),
+                None => Problem::from(error),
+            };
             tracing::info!(%method, host, path, attempt, reason = problem.describe(), "request failed");
             Err(problem)
         }
@@ -265,7 +283,7 @@ pub(super) fn is_loopback(registry: &str) -> bool {
 }
 
 /// The host without its port.
-fn host_of(registry: &str) -> &str {
+pub(super) fn host_of(registry: &str) -> &str {
     match registry.rsplit_once(':') {
         // The colons of an IPv6 address are in brackets, and the port after them.
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !registry.ends_with(']') => host,
@@ -306,7 +324,9 @@ mod tests {
 
     #[test]
     fn docker_hub_is_reached_where_its_api_is() {
-        let host = Host::new("docker.io", &RegistryOptions::default(), &Client::new()).unwrap();
+        let options = RegistryOptions::default();
+        let elsewhere = Arc::new(Elsewhere::new(&options, Tls::default()).unwrap());
+        let host = Host::new("docker.io", &options, &elsewhere).unwrap();
         let expected = "https://registry-1.docker.io/v2/library/x/manifests/latest";
         assert_eq!(host.url("library/x", "manifests/latest"), expected);
     }

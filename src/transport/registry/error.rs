@@ -85,6 +85,18 @@ pub enum RegistryError {
         /// The HTTP status and the registry's own words.
         answer: String,
     },
+    /// An answer names a host that winslim does not go to.
+    #[error("cannot {action}: {registry} leads to {host}, {reason}")]
+    Misled {
+        /// What was being done.
+        action: String,
+        /// Host of the registry.
+        registry: String,
+        /// The host that it names.
+        host: String,
+        /// Why winslim does not go there, and what to do.
+        reason: String,
+    },
     /// A document is not the one that was asked for.
     #[error("cannot {action}: its digest is wrong: expected {expected}, received {actual}")]
     WrongDigest {
@@ -149,6 +161,7 @@ impl RegistryError {
     pub fn is_refusal(&self) -> bool {
         match self {
             RegistryError::Unreachable { .. }
+            | RegistryError::Misled { .. }
             | RegistryError::Content { .. }
             | RegistryError::Credentials { .. }
             | RegistryError::File(_)

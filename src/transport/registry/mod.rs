@@ -9,6 +9,7 @@ mod challenge;
 mod client;
 mod credentials;
 mod docker_config;
+mod elsewhere;
 mod error;
 mod helper;
 mod mirror;
@@ -17,6 +18,7 @@ mod problem;
 mod pull;
 mod push;
 mod quirks;
+mod reach;
 mod referrer;
 mod retry;
 mod session;
@@ -33,6 +35,7 @@ use tokio::sync::Mutex;
 use self::auth::{Access, Scope};
 use self::client::Host;
 use self::credentials::{Credentials, Environment};
+use self::elsewhere::Elsewhere;
 pub use self::error::RegistryError;
 use self::helper::Helpers;
 pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryName, RegistryOptions, Tls};
@@ -47,7 +50,7 @@ pub struct Registry {
     environment: Environment,
     helpers: Helpers,
     /// For hosts that are not registries: they never get credentials of a registry.
-    elsewhere: reqwest::Client,
+    elsewhere: Arc<Elsewhere>,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     access: Mutex<BTreeMap<Scope, Arc<Access>>>,
     /// Mirrors that could not be reached, and are not asked again.
@@ -70,7 +73,7 @@ impl Registry {
             options: options.clone(),
             environment: Environment::of_process(),
             helpers: Helpers::new(options.limits.helper),
-            elsewhere: client::client_builder(options, &Tls::default())?.build().map_err(client::setup)?,
+            elsewhere: Arc::new(Elsewhere::new(options, Tls::default())?),
             hosts: Mutex::default(),
             access: Mutex::default(),
             lost_mirrors: Mutex::default(),

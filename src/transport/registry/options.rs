@@ -17,6 +17,8 @@ pub struct RegistryOptions {
     /// Registries that are spoken to without TLS, besides those on this machine: `HOST` for all its ports, or
     /// `HOST:PORT`.
     pub plain_http: Vec<String>,
+    /// Hosts (`HOST`, or `HOST:PORT`) that a registry or a manifest may name although their addresses are less public.
+    pub allowed_hosts: Vec<String>,
     /// The mirrors of registries, in the order in which they are asked before the registry itself. Only for pulls.
     pub mirrors: BTreeMap<String, Vec<Mirror>>,
     /// PEM files with certificate authorities that are trusted everywhere, besides those of the system.

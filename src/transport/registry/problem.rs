@@ -4,11 +4,13 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use reqwest::Response;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::{Response, Url};
 use serde_json::Value;
 
+use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
+use super::reach::{Inward, Reach};
 use crate::error::reason;
 
 /// The most bytes of an error's body that are read.
@@ -26,6 +28,8 @@ pub(super) enum Problem {
     Network { reason: String, transient: bool },
     /// A document is too large.
     TooLarge { limit: u64 },
+    /// An answer names a host that winslim does not go to.
+    Misled { host: String, reason: String },
     /// Trying again is of no use, and what to say is known.
     Final(Box<RegistryError>),
 }
@@ -43,6 +47,8 @@ pub(super) struct Answer {
     pub retry_after: Option<Duration>,
     /// Which credentials were used, when that may be the reason.
     pub credentials: Option<String>,
+    /// How public the server is that answered.
+    pub reach: Option<Reach>,
 }
 
 impl Problem {
@@ -70,7 +76,7 @@ impl Problem {
                     || answer.code == "TOOMANYREQUESTS"
             }
             Problem::Network { transient, .. } => *transient,
-            Problem::TooLarge { .. } | Problem::Final(_) => false,
+            Problem::TooLarge { .. } | Problem::Misled { .. } | Problem::Final(_) => false,
         }
     }
 
@@ -119,6 +125,7 @@ impl Problem {
             },
             Problem::Network { reason, .. } => RegistryError::Unreachable { action, registry, reason },
             Problem::TooLarge { limit } => RegistryError::TooLarge { action, limit },
+            Problem::Misled { host, reason } => RegistryError::Misled { action, registry, host, reason },
             Problem::Final(error) => *error,
         }
     }
@@ -129,13 +136,16 @@ impl Problem {
             Problem::Answer(answer) => answer.describe(),
             Problem::Network { reason, .. } => reason.clone(),
             Problem::TooLarge { limit } => format!("more than {limit} bytes"),
+            Problem::Misled { host, reason } => format!("it leads to {host}, {reason}"),
             Problem::Final(error) => error.to_string(),
         }
     }
 
     /// Reads the answer of a request that did not succeed.
-    pub async fn of_response(mut response: Response) -> Problem {
+    pub async fn of_response(mut response: Response, elsewhere: &Elsewhere) -> Problem {
         let status = response.status().as_u16();
+        let reach = Some(elsewhere.reach_of(&response));
+        let proxy = elsewhere.proxy_of(response.url());
         let retry_after = retry_after(response.headers());
         let mut body = Vec::new();
         // A body that breaks off says less, and the status still counts.
@@ -145,7 +155,42 @@ impl Problem {
                 break;
             }
         }
-        Problem::Answer(Answer { retry_after, ..Answer::of_body(status, &body) })
+        let mut answer = Answer { retry_after, reach, ..Answer::of_body(status, &body) };
+        // A gateway's status is the proxy's own if the registry says nothing about it.
+        if let Some(proxy) = proxy.filter(|_| matches!(status, 502..=504) && answer.message.is_empty()) {
+            answer.message = format!("perhaps from the proxy {proxy}");
+        }
+        Problem::Answer(answer)
+    }
+
+    /// The problem of a proxy that wants to know who asks.
+    pub fn of_proxy(proxy: &str) -> Problem {
+        let reason = format!(
+            "the proxy {proxy} wants a name and a password; put them into its address, as in \
+             `HTTPS_PROXY=http://NAME:PASSWORD@{proxy}`"
+        );
+        Problem::Network { reason, transient: false }
+    }
+
+    /// The problem of a request to an address behind a proxy.
+    pub fn through_proxy(error: reqwest::Error, proxy: &str, url: &Url) -> Problem {
+        let causes: Vec<String> = causes(&error).map(ToString::to_string).collect();
+        let mentions = |words: &str| causes.iter().any(|cause| cause.contains(words));
+        if mentions("proxy authorization required") {
+            return Problem::of_proxy(proxy);
+        }
+        // A connection to the registry itself is the proxy's business.
+        let is_own = mentions("tunnel error") || error.is_connect() && url.scheme() == "http";
+        match Problem::from(error) {
+            Problem::Network { reason, transient } if is_own => Problem::Network {
+                reason: format!("the proxy {proxy} failed: {reason}; see `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`"),
+                transient,
+            },
+            Problem::Network { reason, transient } => {
+                Problem::Network { reason: format!("{reason} (through the proxy {proxy})"), transient }
+            }
+            problem => problem,
+        }
     }
 
     /// The problem of an answer that the distribution specification does not allow.
@@ -247,23 +292,28 @@ fn hide(text: &str, secret: &str) -> String {
 /// What servers say in TLS when a client shows no certificate or not the right one; which of them depends on the version.
 const ALERTS: [&str; 4] = ["CertificateRequired", "BadCertificate", "CertificateUnknown", "UnknownCA"];
 
+/// What an error comes from, the bottom last.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| {
+        // An I/O error of another kind wraps its cause without naming it as its source.
+        match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        }
+    })
+}
+
 impl From<reqwest::Error> for Problem {
     /// Says what is at the bottom of the client's chain of errors; never its URL, which may hold a signature.
     fn from(error: reqwest::Error) -> Problem {
-        let mut causes = Vec::new();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            // An I/O error of another kind wraps its cause without naming it as its source.
-            let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            causes.push(match cause.downcast_ref::<io::Error>() {
-                Some(error) => reason(error),
-                None => cause.to_string(),
-            });
-            source = match inner {
-                Some(inner) => Some(inner),
-                None => cause.source(),
-            };
+        if let Some(inward) = causes(&error).find_map(|cause| cause.downcast_ref::<Inward>()) {
+            return Problem::Misled { host: inward.host.clone(), reason: inward.to_string() };
         }
+        let words = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<io::Error>() {
+            Some(error) => reason(error),
+            None => cause.to_string(),
+        };
+        let causes: Vec<String> = causes(&error).map(words).collect();
         let last = causes.last().map_or("", String::as_str);
         let any = |text: &str| causes.iter().any(|cause| cause.contains(text));
         let network = |reason: String, transient| Problem::Network { reason, transient };

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::client::{Host, next_chunk, send};
+use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
 use super::problem::Problem;
+use super::reach::Reach;
 use super::retry::Retries;
 use super::session::Session;
 use super::{Registry, pull_scope};
@@ -143,14 +145,30 @@ impl Registry {
                 break Err(problem);
             }
         };
-        let problem = match result {
-            Err(problem @ Problem::Answer(_)) if !descriptor.urls.is_empty() => problem,
+        let answer = match result {
+            Err(Problem::Answer(answer)) if !descriptor.urls.is_empty() => answer,
             result => return result,
         };
-        let mut attempts = vec![format!("{}: {}", reference.registry, problem.describe())];
-        for url in &descriptor.urls {
-            let host = match Url::parse(url) {
-                Ok(url) if matches!(url.scheme(), "http" | "https") => url.host_str().unwrap_or_default().to_owned(),
+        // Nobody knows how public a registry is of which nothing is known but its name.
+        let namer = answer.reach.unwrap_or(Reach::Public);
+        let registry = format!("{}: {}", reference.registry, Problem::Answer(answer).describe());
+        match self.download_foreign(namer, download).await? {
+            Foreign::Complete => Ok(()),
+            Foreign::Nowhere(attempts) => Err(RegistryError::ForeignLayer {
+                repository: reference.name(),
+                digest: descriptor.digest,
+                attempts: [registry].into_iter().chain(attempts).collect::<Vec<_>>().join("; "),
+            }
+            .into()),
+        }
+    }
+
+    /// Completes the download of a foreign layer from the URLs of its manifest, which came from a server as public as `namer`.
+    async fn download_foreign(&self, namer: Reach, download: &mut Download<'_>) -> Result<Foreign, Problem> {
+        let mut attempts = Vec::new();
+        for url in &download.descriptor.urls {
+            let url = match Url::parse(url) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") => url,
                 _ => {
                     attempts.push("a URL that is neither http nor https".to_owned());
                     continue;
@@ -160,8 +178,12 @@ impl Registry {
             let problem = loop {
                 // Never with credentials: the manifest, which anybody may have written, chooses the host
                 // (CVE-2020-15157).
-                match download.request(self.elsewhere.get(url), &self.elsewhere, retries.attempt()).await {
-                    Ok(()) => return Ok(()),
+                let sent = match self.elsewhere.request(Method::GET, &url, namer) {
+                    Ok(request) => download.request(request, &self.elsewhere, retries.attempt()).await,
+                    Err(problem) => Err(problem),
+                };
+                match sent {
+                    Ok(()) => return Ok(Foreign::Complete),
                     Err(problem @ Problem::Final(_)) => return Err(problem),
                     Err(problem) => {
                         if download.has_progressed() {
@@ -173,14 +195,9 @@ impl Registry {
                     }
                 }
             };
-            attempts.push(format!("{host}: {}", problem.describe()));
+            attempts.push(format!("{}: {}", url.host_str().unwrap_or_default(), without_secrets_of_others(&problem)));
         }
-        Err(RegistryError::ForeignLayer {
-            repository: reference.name(),
-            digest: descriptor.digest,
-            attempts: attempts.join("; "),
-        }
-        .into())
+        Ok(Foreign::Nowhere(attempts))
     }
 
     /// What a 404 for a manifest means. Many registries say the same of a missing tag and a missing repository, so the
@@ -250,6 +267,27 @@ async fn begin(descriptor: &Descriptor, store: &Store) -> Result<Option<Partial>
     }
 }
 
+/// What came of the URLs of a foreign layer.
+enum Foreign {
+    /// The layer is there.
+    Complete,
+    /// None of them has it; for each, why.
+    Nowhere(Vec<String>),
+}
+
+/// What to say of a server that a manifest names. Whoever wrote the manifest may read this log, and must not learn from it what
+/// a server says that only winslim can reach.
+fn without_secrets_of_others(problem: &Problem) -> String {
+    match problem {
+        Problem::Answer(answer) if answer.reach == Some(Reach::Public) => {
+            StatusCode::from_u16(answer.status).map_or_else(|_| answer.status.to_string(), |status| status.to_string())
+        }
+        Problem::Misled { .. } => problem.describe(),
+        Problem::Network { .. } | Problem::Answer(_) => "it does not give the layer".to_owned(),
+        Problem::TooLarge { .. } | Problem::Final(_) => problem.describe(),
+    }
+}
+
 /// A blob on its way into the store.
 struct Download<'a> {
     partial: Partial,
@@ -286,7 +324,7 @@ impl<'a> Download<'a> {
     }
 
     /// Sends the request for what is missing, and takes in what comes.
-    async fn request(&mut self, request: RequestBuilder, elsewhere: &Client, attempt: usize) -> Result<(), Problem> {
+    async fn request(&mut self, request: RequestBuilder, elsewhere: &Elsewhere, attempt: usize) -> Result<(), Problem> {
         let offset = self.partial.length();
         if offset > 0 && !self.ranges {
             self.restart()?;

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use reqwest::Url;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
 use super::auth::Scope;
@@ -15,7 +14,7 @@ use super::problem::Problem;
 use super::pull::{ACCEPTED, announced_digest};
 use super::quirks::{UploadMode, other_mode_may_help};
 use super::session::Session;
-use super::upload::{Blob, Mount, Upload, mount};
+use super::upload::{Blob, Location, Mount, Upload, mount};
 use super::{Registry, pull_scope, push_scope};
 use crate::error::PathError;
 use crate::image::{Digest, Document};
@@ -28,7 +27,7 @@ enum Offered {
     /// It has the blob now.
     Taken(Delivered),
     /// It wants the bytes, perhaps in an upload that it has begun.
-    Wanted(Option<Url>),
+    Wanted(Option<Location>),
 }
 /// After so many broken connections, a blob that goes in one request is sent in pieces.
 const BREAKS_OF_ONE_REQUEST: usize = 2;
@@ -208,7 +207,7 @@ impl Registry {
         &self,
         target: &RegistryReference,
         blob: &Blob<'_>,
-        location: Option<Url>,
+        location: Option<Location>,
         task: &dyn Task,
     ) -> Result<(), Problem> {
         let mut session = Session::new(self, push_scope(target)).await?;

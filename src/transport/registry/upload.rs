@@ -18,6 +18,7 @@ use super::error::RegistryError;
 use super::problem::Problem;
 use super::pull::{PROGRESS, announced_digest};
 use super::quirks::UploadMode;
+use super::reach::Reach;
 use crate::error::PathError;
 use crate::image::Digest;
 use crate::progress::Task;
@@ -32,12 +33,20 @@ pub(super) struct Blob<'a> {
     pub path: &'a Path,
 }
 
+/// Where a registry takes the bytes of a blob.
+#[derive(Debug, Clone)]
+pub(super) struct Location {
+    url: Url,
+    /// How public the server is that named it.
+    namer: Reach,
+}
+
 /// What a registry says to taking a blob over from another repository.
 pub(super) enum Mount {
     /// It has done so.
     Done,
     /// It wants the bytes, and takes them here.
-    Upload(Url),
+    Upload(Location),
 }
 
 /// Asks the registry to take a blob over from another of its repositories.
@@ -67,7 +76,7 @@ pub(super) struct Upload<'a> {
     task: &'a dyn Task,
     mode: UploadMode,
     /// Where the registry takes bytes, once it has said so.
-    location: Option<Url>,
+    location: Option<Location>,
     /// So many bytes the registry has, as far as it has said.
     offset: u64,
     /// Whether it may have taken more, or lost all.
@@ -82,7 +91,7 @@ impl<'a> Upload<'a> {
         host: &'a Host,
         repository: &'a str,
         blob: &'a Blob<'a>,
-        location: Option<Url>,
+        location: Option<Location>,
         task: &'a dyn Task,
     ) -> Upload<'a> {
         let mode = host.upload_mode();
@@ -139,9 +148,9 @@ impl<'a> Upload<'a> {
                 self.send_chunk(size, access, attempt).await?;
             }
         }
-        let url = self.location_with_digest()?;
+        let location = self.location_with_digest()?;
         let rest = self.blob.size - self.offset;
-        let response = self.transfer(self.request(Method::PUT, url, access), rest, attempt).await?;
+        let response = self.transfer(self.request(Method::PUT, location, access)?, rest, attempt).await?;
         match announced_digest(response.headers()) {
             Some(actual) if actual != *self.blob.digest => Err(RegistryError::WrongDigest {
                 action: format!("push the blob {}", self.blob.digest),
@@ -156,8 +165,8 @@ impl<'a> Upload<'a> {
     async fn send_chunk(&mut self, size: u64, access: &Access, attempt: usize) -> Result<(), Problem> {
         let length = size.min(self.blob.size - self.offset);
         let end = self.offset + length;
-        let url = self.location()?.clone();
-        let request = self.request(Method::PATCH, url, access);
+        let location = self.location()?.clone();
+        let request = self.request(Method::PATCH, location, access)?;
         let request = request.header(CONTENT_RANGE, format!("{}-{}", self.offset, end - 1));
         let response = self.transfer(request, length, attempt).await?;
         self.move_to(&response)?;
@@ -178,11 +187,11 @@ impl<'a> Upload<'a> {
 
     /// Asks how much the registry has. One that cannot say gets everything again.
     async fn ask(&mut self, access: &Access, attempt: usize) -> Result<(), Problem> {
-        let Some(url) = self.location.clone() else {
+        let Some(location) = self.location.clone() else {
             self.begin_anew();
             return Ok(());
         };
-        let asked = self.host.send(self.addressed(Method::GET, url, access), attempt).await;
+        let asked = self.host.send(addressed(self.host, Method::GET, location, access)?, attempt).await;
         match asked {
             Ok(response) => match taken(response.headers()) {
                 Some(taken) if taken <= self.blob.size => {
@@ -204,14 +213,14 @@ impl<'a> Upload<'a> {
         (self.location, self.offset, self.doubtful) = (None, 0, false);
     }
 
-    fn location(&self) -> Result<&Url, Problem> {
+    fn location(&self) -> Result<&Location, Problem> {
         self.location.as_ref().ok_or_else(no_location)
     }
 
-    fn location_with_digest(&self) -> Result<Url, Problem> {
-        let mut url = self.location()?.clone();
-        url.query_pairs_mut().append_pair("digest", &self.blob.digest.to_string());
-        Ok(url)
+    fn location_with_digest(&self) -> Result<Location, Problem> {
+        let mut location = self.location()?.clone();
+        location.url.query_pairs_mut().append_pair("digest", &self.blob.digest.to_string());
+        Ok(location)
     }
 
     /// The next bytes go where the answer says, if it says so.
@@ -222,14 +231,8 @@ impl<'a> Upload<'a> {
         Ok(())
     }
 
-    fn request(&self, method: Method, url: Url, access: &Access) -> RequestBuilder {
-        self.addressed(method, url, access).header(CONTENT_TYPE, "application/octet-stream")
-    }
-
-    /// A request to where the registry takes bytes. When that is another host, it gets no credentials.
-    fn addressed(&self, method: Method, url: Url, access: &Access) -> RequestBuilder {
-        let own = Url::parse(&self.host.base_url()).is_ok_and(|own| own.origin() == url.origin());
-        if own { access.apply(self.host.http.request(method, url)) } else { self.host.elsewhere.request(method, url) }
+    fn request(&self, method: Method, location: Location, access: &Access) -> Result<RequestBuilder, Problem> {
+        Ok(addressed(self.host, method, location, access)?.header(CONTENT_TYPE, "application/octet-stream"))
     }
 
     /// Sends a request with the next bytes of the file.
@@ -237,7 +240,8 @@ impl<'a> Upload<'a> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let body = Body::wrap_stream(read(self.blob, self.offset, length, sender).await?);
         let request = request.header(CONTENT_LENGTH, length).body(body);
-        let sent = async { succeeded(execute(request, &self.host.elsewhere, attempt).await?).await };
+        let elsewhere = &self.host.elsewhere;
+        let sent = async { succeeded(execute(request, elsewhere, attempt).await?, elsewhere).await };
         let limits = &self.host.limits;
         let transfer = Transfer { path: self.blob.path, length, stall: limits.stall, commit: limits.commit };
         transfer.watch(sent, receiver, self.task).await
@@ -249,23 +253,32 @@ fn uploads_url(host: &Host, repository: &str) -> Result<Url, Problem> {
     Url::parse(&url).map_err(|_| RegistryError::Setup(format!("`{}` is not the name of a host", host.address)).into())
 }
 
+/// A request to where the registry takes bytes. When that is another host, it gets no credentials.
+fn addressed(host: &Host, method: Method, location: Location, access: &Access) -> Result<RequestBuilder, Problem> {
+    let Location { url, namer } = location;
+    let own = Url::parse(&host.base_url()).is_ok_and(|own| own.origin() == url.origin());
+    Ok(if own { access.apply(host.http.request(method, url)) } else { host.elsewhere.request(method, &url, namer)? })
+}
+
 /// Where the registry takes bytes.
-fn location(host: &Host, response: &Response) -> Result<Url, Problem> {
+fn location(host: &Host, response: &Response) -> Result<Location, Problem> {
     let text = response.headers().get(LOCATION).and_then(|location| location.to_str().ok()).ok_or_else(no_location)?;
     let own = Url::parse(&host.base_url()).map_err(|_| no_location())?;
-    resolve(&own, response.url(), text).ok_or_else(no_location)
+    let url = resolve(&own, response.url(), text).ok_or_else(no_location)?;
+    host.elsewhere.check_downgrade(&own, &url)?;
+    Ok(Location { url, namer: host.elsewhere.reach_of(response) })
 }
 
 /// The address that an answer from `answered` names.
 ///
 /// Behind a gateway, registries sometimes forget that they are spoken to with TLS; then winslim does not.
-fn resolve(own: &Url, answered: &Url, text: &str) -> Option<Url> {
+pub(super) fn resolve(own: &Url, answered: &Url, text: &str) -> Option<Url> {
     let mut url = answered.join(text).ok()?;
     if url.scheme() == "http" && own.scheme() == "https" && url.host() == own.host() && url.port() == own.port() {
         // Both are schemes of the web, between which one can always change.
         let _ = url.set_scheme("https");
     }
-    Some(url)
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
 fn no_location() -> Problem {
@@ -437,7 +450,9 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(resolve(&own, &answered, text).unwrap().as_str(), expected, "{text}");
         }
-        assert!(resolve(&own, &answered, "http://[").is_none());
+        for text in ["http://[", "ftp://a.example/1", "data:x", "file:///etc/passwd"] {
+            assert!(resolve(&own, &answered, text).is_none(), "{text}");
+        }
     }
 
     #[test]
