@@ -107,9 +107,16 @@ pub(super) fn check_base(base: &BaseImage<'_>, printer: &Printer) -> Result<()> 
 /// The families of Microsoft's base images, by the names of their repositories.
 const FAMILIES: [&str; 4] = ["nanoserver", "servercore", "server", "windows"];
 
-/// What profiles say they are meant for and this image is not.
+/// What profiles say they are meant for and this image is not, and what of the image the result will not repeat.
 pub(super) fn fit_warnings(rules: &RuleSet, image: &Image) -> Vec<String> {
     let mut warnings = Vec::new();
+    let (steps, layers) = (&image.config.history, image.manifest.layers.len());
+    let told = steps.iter().filter(|step| !step.empty_layer).count();
+    if !steps.is_empty() && told != layers {
+        warnings.push(format!(
+            "the history of the image tells of {told} layers, and there are {layers}: the history of the result is made to fit"
+        ));
+    }
     let build = image.config.platform().version().map(|version| version.build());
     // A repository of another name may hold anything; only Microsoft's names tell the family.
     let family = image.reference.short_name().filter(|name| FAMILIES.contains(name));

@@ -49,6 +49,7 @@ pub fn edit_config(config: &Config, edit: &ConfigEdit) -> Document {
     };
     let mut object = object.clone();
     spell(&mut object);
+    fit_history(&mut object, config.diff_ids.len());
     if let Some(diff_ids) = &edit.diff_ids {
         object_at(&mut object, "rootfs").insert("diff_ids".to_owned(), json!(diff_ids));
     }
@@ -115,6 +116,28 @@ fn spell(object: &mut Map<String, Value>) {
             spell_keys(entry, &HISTORY);
         }
     }
+}
+
+/// Makes a history tell of as many layers as there are. Several registries and engines refuse another number; none at all is right.
+///
+/// Steps that are missing are those of the lowest layers, because tools that add to an image add to its history; a step too many is
+/// likely one that set something and does not say that it made no layer.
+fn fit_history(object: &mut Map<String, Value>, layers: usize) {
+    let Some(history) = object.get_mut("history").and_then(Value::as_array_mut).filter(|history| !history.is_empty())
+    else {
+        return;
+    };
+    let makes_layer = |step: &Value| step.get("empty_layer").and_then(Value::as_bool) != Some(true);
+    let told = history.iter().filter(|step| makes_layer(step)).count();
+    for step in history.iter_mut().rev().filter(|step| makes_layer(step)).take(told.saturating_sub(layers)) {
+        match step {
+            Value::Object(step) => drop(step.insert("empty_layer".to_owned(), json!(true))),
+            other => *other = json!({"empty_layer": true}),
+        }
+    }
+    let missing =
+        json!({"created_by": "unknown", "comment": "winslim: the image's history did not tell of this layer"});
+    history.splice(0..0, std::iter::repeat_n(missing, layers.saturating_sub(told)));
 }
 
 fn history_value(entry: &HistoryEntry) -> Value {
@@ -221,6 +244,31 @@ mod tests {
         assert_eq!(edited.value().to_string(), expected.to_string());
         let layers = Config::parse(edited).unwrap().history.iter().filter(|entry| !entry.empty_layer).count();
         assert_eq!(layers, 2);
+    }
+
+    #[test]
+    fn a_history_that_does_not_fit_is_made_to_fit() {
+        let fitted = |layers: usize, history: Value| {
+            let diff_ids = vec![Digest::of(b"layer"); layers];
+            let value =
+                json!({"os": "windows", "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": history});
+            let config = Config::parse(Document::from_value("", value)).unwrap();
+            let step =
+                HistoryEntry { created_by: Some("new".to_owned()), empty_layer: true, ..HistoryEntry::default() };
+            let edited = edit_config(&config, &ConfigEdit { history: vec![step], ..ConfigEdit::default() });
+            let history = Config::parse(edited).unwrap().history;
+            history
+                .iter()
+                .map(|step| (step.created_by.clone().unwrap_or_default(), step.empty_layer))
+                .collect::<Vec<_>>()
+        };
+        let step = |name: &str, empty: bool| (name.to_owned(), empty);
+        let only = json!([{"created_by": "only"}]);
+        let (unknown, new) = (step("unknown", false), step("new", true));
+        assert_eq!(fitted(3, only.clone()), [unknown.clone(), unknown, step("only", false), new.clone()]);
+        assert_eq!(fitted(1, only), [step("only", false), new.clone()]);
+        let many = json!([{"created_by": "a"}, {"created_by": "b", "Empty_Layer": true}, {"created_by": "c"}, 5]);
+        assert_eq!(fitted(1, many), [step("a", false), step("b", true), step("c", true), step("", true), new]);
     }
 
     #[test]
