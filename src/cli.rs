@@ -32,6 +32,9 @@ pub struct Global {
     /// Keep blobs and layer indexes in this directory [default: `winslim` in the user's cache directory]
     #[arg(long, global = true, value_name = "DIRECTORY", env = "WINSLIM_CACHE_DIR", help_heading = "Global options")]
     pub cache_dir: Option<PathBuf>,
+    /// Let a layer unpack to SIZE, as in `40GB` [default: 1,100 times its compressed size, and 1 GiB]
+    #[arg(long, global = true, value_name = "SIZE", help_heading = "Global options")]
+    pub max_unpacked: Option<String>,
     /// Say nothing but errors, and the result
     #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "verbose")]
     pub quiet: bool,

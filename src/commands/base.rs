@@ -146,8 +146,10 @@ impl BaseImage<'_> {
                     (blob.path.clone(), descriptor.clone(), Arc::clone(&self.surroundings.progress));
                 let (hive, seek_points) = (store.temporary()?, store.temporary()?);
                 // On a thread of its own, so that the downloads of other layers go on: registries cut slow readers off.
-                let indexed =
-                    tokio::task::spawn_blocking(move || index_blob(&path, &wanted, hive, seek_points, &*progress));
+                let most = self.surroundings.max_unpacked;
+                let indexed = tokio::task::spawn_blocking(move || {
+                    index_blob(&path, &wanted, most, hive, seek_points, &*progress)
+                });
                 let (index, seek_points) =
                     indexed.await?.with_context(|| format!("layer {layer} ({})", descriptor.digest))?;
                 self.read().insert(layer);
@@ -175,11 +177,12 @@ async fn decode(stored: Option<Vec<u8>>, digest: Digest) -> Result<Option<LayerI
     Ok(tokio::task::spawn_blocking(move || LayerIndex::decode(&bytes, &digest)).await?)
 }
 
-/// Reads a blob once, and checks that it is the one of the descriptor. `hive` takes up its SOFTWARE hive meanwhile, and the other
+/// Reads a blob once, and checks that it is the one of the descriptor. `most_unpacked` is for [`LayerIndex::read_with`]. `hive` takes up its SOFTWARE hive meanwhile, and the other
 /// file its seek points; it is returned unless there are none.
 fn index_blob(
     path: &Path,
     descriptor: &Descriptor,
+    most_unpacked: Option<u64>,
     hive: Temporary,
     seek_points: Temporary,
     progress: &dyn Progress,
@@ -190,6 +193,7 @@ fn index_blob(
     let mut seek_points = SeekPointFile { file: seek_points, blob: descriptor.digest, is_empty: true, result: Ok(()) };
     let index = LayerIndex::read_with(
         BufReader::new(file),
+        most_unpacked,
         |bytes| task.advance(bytes),
         |bytes| hive.take(bytes),
         |point| seek_points.take(point),

@@ -7,10 +7,9 @@ use anyhow::Result;
 use jiff::{Span, SpanRelativeTo};
 
 use super::failure::Usage;
-use super::{Surroundings, deliver};
+use super::{Surroundings, deliver, size};
 use crate::cli::{Cache, Prune};
 use crate::error::{ExitStatus, IoContext};
-use crate::inspect::policy::byte_unit;
 use crate::layer::LayerIndex;
 use crate::layer::index::VERSION;
 use crate::layer::seek_points::{self, SeekPoints};
@@ -119,7 +118,7 @@ fn limits(arguments: &Prune) -> Result<Limits> {
         Some(text) => Some(SystemTime::now().checked_sub(age(text)?).unwrap_or(SystemTime::UNIX_EPOCH)),
         None => None,
     };
-    Ok(Limits { used_since, bytes: arguments.max_size.as_deref().map(size).transpose()? })
+    Ok(Limits { used_since, bytes: arguments.max_size.as_deref().map(|text| size("--max-size", text)).transpose()? })
 }
 
 /// An age such as `30d`, `12h` or `2 weeks`.
@@ -128,18 +127,6 @@ fn age(text: &str) -> Result<Duration> {
     let span: Span = text.parse().map_err(|_| wrong())?;
     let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Ok(Duration::try_from(age).map_err(|_| wrong())?)
-}
-
-/// A size such as `20GB`, `500 MiB` or `0`.
-fn size(text: &str) -> Result<u64> {
-    let wrong = || Usage(format!("--max-size `{text}` is not a size; write it as in `20GB`"));
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..end].parse().map_err(|_| wrong())?;
-    let factor = match text[end..].trim() {
-        "" => 1.0,
-        unit => byte_unit(unit).ok_or_else(wrong)?,
-    };
-    Ok((number * factor) as u64)
 }
 
 #[cfg(test)]
@@ -155,10 +142,10 @@ mod tests {
             assert!(age(wrong).unwrap_err().to_string().contains("30d"), "{wrong}");
         }
         for (text, bytes) in [("20GB", 20_000_000_000), ("1.5 MiB", 1_572_864), ("0", 0), ("7b", 7)] {
-            assert_eq!(size(text).unwrap(), bytes, "{text}");
+            assert_eq!(size("--max-size", text).unwrap(), bytes, "{text}");
         }
         for wrong in ["", "GB", "-1", "1 pint", "1.2.3GB"] {
-            assert!(size(wrong).unwrap_err().to_string().contains("20GB"), "{wrong}");
+            assert!(size("--max-size", wrong).unwrap_err().to_string().contains("20GB"), "{wrong}");
         }
     }
 }

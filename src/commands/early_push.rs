@@ -117,6 +117,8 @@ mod tests {
             diff_id: Digest::of(name.as_bytes()),
             unpacked_size: 0,
             entries_end: 0,
+            ends_in_zeros: true,
+            remarks: Vec::new(),
             entries: Vec::new(),
             security: Vec::new(),
             blocks: BlockMap::opaque(0, 0),

@@ -40,6 +40,7 @@ use etcetera::BaseStrategy;
 use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
 use crate::durable::directory_of;
 use crate::error::{ExitStatus, IoContext, PathError};
+use crate::inspect::policy::byte_unit;
 use crate::printer::{Level, Printer};
 use crate::progress::Progress;
 use crate::report::{Report, schema};
@@ -143,13 +144,28 @@ struct Surroundings {
     printer: Printer,
     /// Who watches the work.
     progress: Arc<dyn Progress>,
+    /// How many bytes a layer may unpack to even if that is far more than its size makes likely.
+    max_unpacked: Option<u64>,
 }
 
 impl Surroundings {
     fn new(global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
         let store = Store::open(cache_directory(global)?)?;
-        Ok(Surroundings { store, registry, printer, progress: Arc::from(printer.progress()) })
+        let max_unpacked = global.max_unpacked.as_deref().map(|text| size("--max-unpacked", text)).transpose()?;
+        Ok(Surroundings { store, registry, printer, progress: Arc::from(printer.progress()), max_unpacked })
     }
+}
+
+/// A size such as `20GB`, `500 MiB` or `0`, given with this option.
+fn size(option: &str, text: &str) -> Result<u64> {
+    let wrong = || failure::Usage(format!("{option} `{text}` is not a size; write it as in `20GB`"));
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..end].parse().map_err(|_| wrong())?;
+    let factor = match text[end..].trim() {
+        "" => 1.0,
+        unit => byte_unit(unit).ok_or_else(wrong)?,
+    };
+    Ok((number * factor) as u64)
 }
 
 fn cache_directory(global: &Global) -> Result<PathBuf> {

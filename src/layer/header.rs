@@ -1,8 +1,11 @@
 //! The headers of an entry with another name or another link target, and everything else as it was.
 
+use std::borrow::Cow;
+
+use super::block::{self, Block};
 use super::entry::BLOCK;
 use super::pax::{self, push_record};
-use super::scan::checked_header;
+use super::spelling::bytes_of;
 
 /// The headers of an entry are not those of a tar. The scan would have said so before; the layer changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,9 +18,9 @@ const SHORT_NAME: usize = 100;
 /// What to change in the headers of an entry.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HeaderEdit<'a> {
-    /// The new name, if it changes.
+    /// The new name, if it changes, as [`super::spelling`] spells it.
     pub path: Option<&'a str>,
-    /// The new link target, if it changes.
+    /// The new link target, if it changes, as [`super::spelling`] spells it.
     pub link: Option<&'a str>,
 }
 
@@ -28,17 +31,11 @@ pub struct HeaderEdit<'a> {
 /// records.
 pub fn edit(headers: &[u8], change: HeaderEdit<'_>) -> Result<Vec<u8>, HeaderError> {
     let parsed = Parsed::read(headers)?;
-    let path = match change.path {
-        Some(path) => Some(path.to_owned()),
-        None => parsed.long_name,
-    };
-    let link = match change.link {
-        Some(link) => Some(link.to_owned()),
-        None => parsed.long_link,
-    };
+    let path = change.path.map(bytes_of).or(parsed.long_name.map(Cow::Owned));
+    let link = change.link.map(bytes_of).or(parsed.long_link.map(Cow::Owned));
     let mut records = parsed.records;
     let mut main = parsed.main;
-    let short_path = String::from_utf8_lossy(&main.path_bytes()).into_owned();
+    let short_path = main.path_bytes().into_owned();
     if let Some(path) = &path {
         set_name(&mut main, &mut records, Name::Path, path);
     }
@@ -48,7 +45,7 @@ pub fn edit(headers: &[u8], change: HeaderEdit<'_>) -> Result<Vec<u8>, HeaderErr
     main.set_cksum();
     let is_new = parsed.extended.is_none();
     let extended = parsed.extended.unwrap_or_else(extended_header);
-    let name = path.as_deref().or(is_new.then_some(short_path.as_str()));
+    let name = path.as_deref().or(is_new.then_some(&*short_path));
     Ok(assemble(&main, &records, extended, name))
 }
 
@@ -68,27 +65,26 @@ pub fn new_entry(
     main.set_gid(0);
     main.set_size(size);
     main.set_mtime(modified);
-    let mut records: Vec<(String, Vec<u8>)> =
-        records.iter().map(|(key, value)| ((*key).to_owned(), value.as_bytes().to_vec())).collect();
+    let mut records: Vec<PaxRecord> =
+        records.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
     if size > MOST_OCTAL_SIZE {
-        let at = records.partition_point(|(key, _)| key.as_str() < "size");
-        records.insert(at, ("size".to_owned(), size.to_string().into_bytes()));
+        let at = records.partition_point(|(key, _)| key.as_slice() < &b"size"[..]);
+        records.insert(at, (b"size".to_vec(), size.to_string().into_bytes()));
     }
-    set_name(&mut main, &mut records, Name::Path, path);
+    let path = bytes_of(path);
+    set_name(&mut main, &mut records, Name::Path, &path);
     main.set_cksum();
-    assemble(&main, &records, extended_header(), Some(path))
+    assemble(&main, &records, extended_header(), Some(&path))
 }
+
+/// Key and value of a record.
+type PaxRecord = (Vec<u8>, Vec<u8>);
 
 /// The largest size that the twelve octal digits of a header block can hold.
 const MOST_OCTAL_SIZE: u64 = 0o77_777_777_777;
 
 /// Joins the blocks of an entry: the extended header, if there are records, and its own.
-fn assemble(
-    main: &tar::Header,
-    records: &[(String, Vec<u8>)],
-    mut extended: tar::Header,
-    name: Option<&str>,
-) -> Vec<u8> {
+fn assemble(main: &tar::Header, records: &[PaxRecord], mut extended: tar::Header, name: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if !records.is_empty() {
         let mut body = Vec::new();
@@ -111,9 +107,9 @@ fn assemble(
 /// The headers of an entry, taken apart.
 struct Parsed {
     extended: Option<tar::Header>,
-    records: Vec<(String, Vec<u8>)>,
-    long_name: Option<String>,
-    long_link: Option<String>,
+    records: Vec<PaxRecord>,
+    long_name: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
     main: tar::Header,
 }
 
@@ -124,9 +120,9 @@ impl Parsed {
         let (mut long_name, mut long_link) = (None, None);
         loop {
             let (block, rest) = headers.split_at_checked(BLOCK as usize).ok_or(HeaderError)?;
-            let header = checked_header(block).ok_or(HeaderError)?;
-            let typeflag = header.entry_type().as_byte();
-            if !matches!(typeflag, b'x' | b'L' | b'K') {
+            let parsed = Block::read(block).map_err(|_| HeaderError)?;
+            let header = tar::Header::from_byte_slice(block);
+            if !matches!(parsed.typeflag, b'x' | b'L' | b'K') {
                 let main = header.clone();
                 return if rest.is_empty() {
                     Ok(Parsed { extended, records, long_name, long_link, main })
@@ -134,23 +130,23 @@ impl Parsed {
                     Err(HeaderError)
                 };
             }
-            let length = header.entry_size().ok().and_then(|size| usize::try_from(size).ok()).ok_or(HeaderError)?;
+            let length = usize::try_from(parsed.size).map_err(|_| HeaderError)?;
             let padded = length.checked_next_multiple_of(BLOCK as usize).ok_or(HeaderError)?;
             let (body, rest) = rest.split_at_checked(padded).ok_or(HeaderError)?;
             let body = &body[..length];
-            match typeflag {
+            // Of several of one kind the last one counts, and an empty long name does not.
+            let long = || Some(block::text(body).to_vec()).filter(|name| !name.is_empty());
+            match parsed.typeflag {
                 b'x' => {
                     extended = Some(header.clone());
+                    records.clear();
                     for record in pax::records(body) {
                         let record = record.ok_or(HeaderError)?;
                         records.push((record.key.to_owned(), record.value.to_owned()));
                     }
                 }
-                typeflag => {
-                    let end = body.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-                    let name = String::from_utf8(body[..end].to_vec()).map_err(|_| HeaderError)?;
-                    *(if typeflag == b'L' { &mut long_name } else { &mut long_link }) = Some(name);
-                }
+                b'L' => long_name = long(),
+                _ => long_link = long(),
             }
             headers = rest;
         }
@@ -164,28 +160,39 @@ enum Name {
 }
 
 /// Puts a name into the header block, and into a record where the block cannot hold it.
-fn set_name(main: &mut tar::Header, records: &mut Vec<(String, Vec<u8>)>, which: Name, name: &str) {
+fn set_name(main: &mut tar::Header, records: &mut Vec<PaxRecord>, which: Name, name: &[u8]) {
     let key = match which {
-        Name::Path => "path",
-        Name::Link => "linkpath",
+        Name::Path => &b"path"[..],
+        Name::Link => b"linkpath",
     };
     let fits = name.len() <= SHORT_NAME && name.is_ascii();
+    let record = || (key.to_vec(), name.to_vec());
+    // Of several records the last one counts; only one is left.
     match (records.iter().position(|(present, _)| present == key), fits) {
-        (Some(at), true) => drop(records.remove(at)),
-        (Some(at), false) => records[at].1 = name.as_bytes().to_vec(),
+        (Some(_), true) => records.retain(|(present, _)| present != key),
+        (Some(at), false) => {
+            let mut number = 0;
+            records.retain(|(present, _)| {
+                number += 1;
+                present != key || number == at + 1
+            });
+            records[at] = record();
+        }
         (None, true) => {}
         (None, false) => {
             // Writers sort records by key; a new one goes where they would have put it.
-            let at = records.iter().position(|(present, _)| present.as_str() > key).unwrap_or(records.len());
-            records.insert(at, (key.to_owned(), name.as_bytes().to_vec()));
+            let at = records.iter().position(|(present, _)| present.as_slice() > key).unwrap_or(records.len());
+            records.insert(at, record());
         }
     }
     let field = short(name);
     match which {
         Name::Path => {
+            let old = block::text(&main.as_old().name).len();
+            let has_prefix = Block::read(main.as_bytes()).is_ok_and(|block| block.name.len() > old);
             put_bytes(&mut main.as_old_mut().name, &field);
-            if let Some(ustar) = main.as_ustar_mut() {
-                ustar.prefix = [0; 155];
+            if main.as_ustar().is_some() || has_prefix {
+                main.as_mut_bytes()[345..500].fill(0);
             }
         }
         Name::Link => put_bytes(&mut main.as_old_mut().linkname, &field),
@@ -193,8 +200,8 @@ fn set_name(main: &mut tar::Header, records: &mut Vec<(String, Vec<u8>)>, which:
 }
 
 /// What a header block shows of a name that may be longer than it can hold: ASCII, cut off, as Go writes it.
-fn short(name: &str) -> Vec<u8> {
-    name.bytes().filter(u8::is_ascii).take(SHORT_NAME).collect()
+fn short(name: &[u8]) -> Vec<u8> {
+    name.iter().copied().filter(u8::is_ascii).take(SHORT_NAME).collect()
 }
 
 fn put_bytes(field: &mut [u8], bytes: &[u8]) {
@@ -203,11 +210,9 @@ fn put_bytes(field: &mut [u8], bytes: &[u8]) {
 }
 
 /// The name that the header block of an extended header has: `dir/PaxHeaders.0/name`, as Go and others write it.
-fn extended_name(path: &str) -> String {
-    match path.rsplit_once('/') {
-        Some((directory, name)) => format!("{directory}/PaxHeaders.0/{name}"),
-        None => format!("PaxHeaders.0/{path}"),
-    }
+fn extended_name(path: &[u8]) -> Vec<u8> {
+    let name = path.iter().rposition(|&byte| byte == b'/').map_or(0, |separator| separator + 1);
+    [&path[..name], b"PaxHeaders.0/", &path[name..]].concat()
 }
 
 /// The header block of a new extended header.
@@ -232,13 +237,13 @@ mod tests {
         let mut main = tar::Header::new_ustar();
         main.set_entry_type(if link.is_some() { tar::EntryType::Link } else { tar::EntryType::Regular });
         main.set_mode(0o100644);
-        put_bytes(&mut main.as_old_mut().name, &short(path));
-        if short(path) != path.as_bytes() {
+        put_bytes(&mut main.as_old_mut().name, &short(path.as_bytes()));
+        if short(path.as_bytes()) != path.as_bytes() {
             records.push(("path", path));
         }
         if let Some(link) = link {
-            put_bytes(&mut main.as_old_mut().linkname, &short(link));
-            if short(link) != link.as_bytes() {
+            put_bytes(&mut main.as_old_mut().linkname, &short(link.as_bytes()));
+            if short(link.as_bytes()) != link.as_bytes() {
                 records.push(("linkpath", link));
             }
         }
@@ -249,10 +254,10 @@ mod tests {
         if !records.is_empty() {
             let mut body = Vec::new();
             for (key, value) in records {
-                push_record(&mut body, key, value.as_bytes());
+                push_record(&mut body, key.as_bytes(), value.as_bytes());
             }
             let mut extended = extended_header();
-            put_bytes(&mut extended.as_old_mut().name, &short(&extended_name(path)));
+            put_bytes(&mut extended.as_old_mut().name, &short(&extended_name(path.as_bytes())));
             extended.set_size(body.len() as u64);
             extended.set_cksum();
             bytes.extend_from_slice(extended.as_bytes());

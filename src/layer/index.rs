@@ -4,7 +4,7 @@
 //! (4 bytes), and the index in postcard's encoding. A stored index that is of another version or damaged is made anew.
 
 use std::fmt;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use serde::de::{SeqAccess, Visitor};
@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::entry::{BLOCK, HEAD_LENGTH};
 use super::read::{Piece, Wanted, for_each_piece};
-use super::scan::{MAX_EXTENDED_HEADER, ScanError, Scanner};
+use super::records::Remark;
+use super::scan::{Limits, MOST_HEADERS, ScanError, Scanner};
 use super::seek_points::SeekPoint;
 use super::{Entry, EntryKind, FoldedPath};
 use crate::error::reason;
@@ -23,12 +24,9 @@ use crate::image::digest::Hasher;
 pub use crate::image::media_type::Compression;
 
 /// The version of the stored form.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 const MAGIC: &[u8] = b"winslim index\n";
-
-/// The most bytes of headers that reading a layer takes for one entry: its own, and three extended ones.
-const MOST_HEADERS: u64 = BLOCK + 3 * (BLOCK + MAX_EXTENDED_HEADER);
 
 /// What one pass over a layer found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +41,16 @@ pub struct LayerIndex {
     pub diff_id: Digest,
     /// Length of the uncompressed tar in bytes, padding at its end included.
     pub unpacked_size: u64,
-    /// The position behind the last entry, where the mark of the archive's end begins.
+    /// The position behind the last entry, where the mark of the archive's end begins. The padding of the last entry counts, even if
+    /// the tar ends before it.
     pub entries_end: u64,
+    /// Whether nothing but zeros follows the last entry. Hosts do not look at what follows the mark of the end.
+    pub ends_in_zeros: bool,
     /// Every entry, in the order of the tar. Their spans tile `0..entries_end`.
     #[serde(deserialize_with = "sized_at_once")]
     pub entries: Vec<Entry>,
+    /// What is odd about the records of entries, in the order of the entries.
+    pub remarks: Vec<Remark>,
     /// The different security descriptors of the layer (`MSWINDOWS.rawsd`, base64 as in the tar).
     pub security: Vec<Box<str>>,
     /// Where compressed bytes lie, and which of them a rewritten layer can take over.
@@ -100,19 +103,23 @@ impl From<io::Error> for IndexError {
 impl LayerIndex {
     /// Reads a layer blob once. `advance` is told how many bytes of the blob were read since it was last called.
     pub fn read(blob: impl Read + Seek + Send, advance: impl FnMut(u64)) -> Result<LayerIndex, IndexError> {
-        LayerIndex::read_with(blob, advance, |_| {}, |_| {})
+        LayerIndex::read_with(blob, None, advance, |_| {}, |_| {})
     }
 
     /// Like [`LayerIndex::read`]; `hive` is given the data of the layer's SOFTWARE hive as it comes by, from its first byte on:
     /// of the hive itself, or of its delta in an upper layer. What it says is for the caller to put into the index.
-    /// `seek_point` is given the places at which decompressing can begin.
+    /// `seek_point` is given the places at which decompressing can begin. The layer may unpack to `most_unpacked` bytes even if
+    /// that is far more than its size makes likely (see [`Limits::of_blob`]).
     pub fn read_with(
-        blob: impl Read + Seek + Send,
+        mut blob: impl Read + Seek + Send,
+        most_unpacked: Option<u64>,
         mut advance: impl FnMut(u64),
         mut hive: impl FnMut(&[u8]),
         mut seek_point: impl FnMut(&SeekPoint),
     ) -> Result<LayerIndex, IndexError> {
-        let mut scanner = Scanner::new();
+        let stored_size = blob.seek(SeekFrom::End(0))?;
+        blob.rewind()?;
+        let mut scanner = Scanner::with_limits(Limits::of_blob(stored_size, most_unpacked));
         let mut hasher = Hasher::new();
         let mut software = Software::default();
         let mut stored_before = 0;
@@ -137,7 +144,9 @@ impl LayerIndex {
             diff_id: hasher.finish(),
             unpacked_size: scan.length,
             entries_end: scan.entries_end,
+            ends_in_zeros: scan.ends_in_zeros,
             entries: scan.entries,
+            remarks: scan.remarks,
             security: scan.security,
             blocks: blob.blocks,
             registry: None,
@@ -246,8 +255,13 @@ fn is_sound(index: &LayerIndex) -> bool {
         }
         position = end;
     }
+    let entries = index.entries.len();
+    // The padding of the last entry may be missing.
+    let data_end = index.entries.last().map_or(0, |entry| entry.data + entry.size);
     position == index.entries_end
-        && index.entries_end <= index.unpacked_size
+        && data_end <= index.unpacked_size
+        && index.remarks.is_sorted_by_key(|remark| remark.entry)
+        && index.remarks.last().is_none_or(|remark| (remark.entry as usize) < entries)
         && index.unpacked_size <= i64::MAX as u64
         && u32::try_from(index.entries.len()).is_ok()
         && index.blocks.stored_position(u64::MAX) == index.stored_size
@@ -302,7 +316,9 @@ pub(crate) mod tests {
             diff_id: Digest::of(b"tar"),
             unpacked_size,
             entries_end: position,
+            ends_in_zeros: true,
             entries,
+            remarks: Vec::new(),
             security: Vec::new(),
             blocks: BlockMap::opaque(unpacked_size, stored_size),
             registry: None,
@@ -325,7 +341,7 @@ pub(crate) mod tests {
         }
         let tar = builder.into_inner().unwrap();
         let mut found = Vec::new();
-        LayerIndex::read_with(Cursor::new(tar), |_| {}, |bytes| found.extend_from_slice(bytes), |_| {}).unwrap();
+        LayerIndex::read_with(Cursor::new(tar), None, |_| {}, |bytes| found.extend_from_slice(bytes), |_| {}).unwrap();
         assert!(found == hive.as_bytes(), "{} bytes", found.len());
     }
 

@@ -3,6 +3,8 @@
 //! [`read`] decompresses a blob, [`scan`] finds the entries in what comes, [`index`] keeps what was found, [`stack`],
 //! [`names`] and [`links`] look at the layers of an image together, and [`shadow`] tells what of them is hidden.
 
+mod base64;
+mod block;
 mod decoder;
 pub mod entry;
 pub mod header;
@@ -13,9 +15,11 @@ pub mod order;
 pub mod path;
 pub mod pax;
 pub mod read;
+pub mod records;
 pub mod scan;
 pub mod seek_points;
 pub mod shadow;
+pub mod spelling;
 pub mod stack;
 
 pub use entry::{Entry, EntryKind};

@@ -42,9 +42,15 @@ struct Span {
     start: usize,
     length: u32,
     parent: u32,
+    /// Of the hash of the directory and the last component, so that a name of ten thousand components costs no more than one of
+    /// the same length that has few.
+    hash: u64,
 }
 
 const NONE: u32 = u32::MAX;
+
+/// The hash of what names at the top lie in.
+const TOP: u64 = 0;
 
 impl Names {
     /// Collects the names of the layers, from the base upward.
@@ -99,41 +105,67 @@ impl Names {
 
     /// The number of a name, which it gets if it has none; `near` is a directory that it may well be in.
     fn intern(&mut self, folded: &str, near: Option<NameId>) -> NameId {
-        let hash = self.hasher.hash_one(folded);
-        if let Some(&known) = self.by_text.find(hash, |&id| self.text(NameId(id)) == folded) {
-            return NameId(known);
-        }
-        let start = self.text.len();
-        self.text.push_str(folded);
         if let Some(near) = near
-            && folded.rfind('/').is_some_and(|end| self.text(near) == &folded[..end])
+            && let Some(component) = folded.strip_prefix(self.text(near)).and_then(|rest| rest.strip_prefix('/'))
+            && !component.contains('/')
         {
-            return self.add(start, folded.len(), near.0, hash);
+            let hash = self.hash(self.spans[near.place()].hash, component);
+            return self.lookup(hash, folded).unwrap_or_else(|| {
+                let start = self.push(folded);
+                self.add(start, folded.len(), near.0, hash)
+            });
         }
-        // The directories that have no number yet, nearest first: they are the beginning of this text.
-        let mut new = vec![(folded.len(), hash)];
-        let mut parent = NONE;
-        for (end, _) in folded.rmatch_indices('/') {
-            let directory = &folded[..end];
-            let hash = self.hasher.hash_one(directory);
-            if let Some(&known) = self.by_text.find(hash, |&id| self.text(NameId(id)) == directory) {
-                parent = known;
-                break;
-            }
-            new.push((end, hash));
+        let hashes = self.hashes(folded);
+        let known = |names: &Names, &(end, hash): &(usize, u64)| names.lookup(hash, folded.get(..end)?);
+        if let Some(name) = hashes.last().and_then(|whole| known(self, whole)) {
+            return name;
         }
-        for (length, hash) in new.into_iter().rev() {
+        // The directories that have no number yet are the beginning of this text; those above a known one are known, too.
+        let first_new = hashes.partition_point(|place| known(self, place).is_some());
+        let mut parent =
+            first_new.checked_sub(1).and_then(|at| known(self, hashes.get(at)?)).map_or(NONE, |name| name.0);
+        let start = self.push(folded);
+        for &(length, hash) in hashes.iter().skip(first_new) {
             parent = self.add(start, length, parent, hash).0;
         }
         NameId(parent)
     }
 
+    fn push(&mut self, folded: &str) -> usize {
+        let start = self.text.len();
+        self.text.push_str(folded);
+        start
+    }
+
     fn add(&mut self, start: usize, length: usize, parent: u32, hash: u64) -> NameId {
         let id = self.spans.len() as u32;
-        self.spans.push(Span { start, length: length as u32, parent });
-        let (hasher, text, spans) = (&self.hasher, &self.text, &self.spans);
-        self.by_text.insert_unique(hash, id, |&id| hasher.hash_one(spans[id as usize].of(text)));
+        self.spans.push(Span { start, length: length as u32, parent, hash });
+        let spans = &self.spans;
+        self.by_text.insert_unique(hash, id, |&id| spans[id as usize].hash);
         NameId(id)
+    }
+
+    /// The hash of a name, from that of its directory and its last component.
+    fn hash(&self, directory: u64, component: &str) -> u64 {
+        self.hasher.hash_one((directory, component))
+    }
+
+    /// Where a name and each directory above it end, and their hashes; the uppermost directory comes first.
+    fn hashes(&self, folded: &str) -> Vec<(usize, u64)> {
+        let mut hash = TOP;
+        let mut end = 0;
+        let components = folded.split('/').enumerate();
+        components
+            .map(|(number, component)| {
+                hash = self.hash(hash, component);
+                end += component.len() + usize::from(number > 0);
+                (end, hash)
+            })
+            .collect()
+    }
+
+    fn lookup(&self, hash: u64, folded: &str) -> Option<NameId> {
+        self.by_text.find(hash, |&id| self.text(NameId(id)) == folded).map(|&id| NameId(id))
     }
 
     /// Sorts the entries that have names by their names: those of one name in the order of layers and entries.
@@ -196,8 +228,8 @@ impl Names {
 
     /// The name with this folded spelling.
     pub fn find(&self, folded: &str) -> Option<NameId> {
-        let hash = self.hasher.hash_one(folded);
-        self.by_text.find(hash, |&id| self.text(NameId(id)) == folded).map(|&id| NameId(id))
+        let hash = folded.split('/').fold(TOP, |hash, component| self.hash(hash, component));
+        self.lookup(hash, folded)
     }
 
     /// The name that an entry is about: its own, or for a whiteout the one that it deletes.

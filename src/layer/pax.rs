@@ -1,10 +1,11 @@
-//! PAX records: `LENGTH KEY=VALUE\n`, as POSIX.1-2001 defines them for extended tar headers.
+//! PAX records: `LENGTH KEY=VALUE\n`, as POSIX.1-2001 defines them for extended tar headers, and as Go's `archive/tar` reads them
+//! (`strconv.go: parsePAXRecord`).
 
-/// One record. The value is bytes: only paths have to be UTF-8.
+/// One record. Neither key nor value has to be UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The keyword, such as `path` or `MSWINDOWS.fileattr`.
-    pub key: &'a str,
+    pub key: &'a [u8],
     /// The value, without the newline at its end.
     pub value: &'a [u8],
 }
@@ -35,27 +36,29 @@ impl<'a> Iterator for Records<'a> {
 
 /// The first record and what follows it, or nothing if it is damaged.
 fn split_record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let space = bytes.iter().take(20).position(|&byte| byte == b' ')?;
-    let digits = std::str::from_utf8(&bytes[..space]).ok()?;
-    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let length: usize = digits.parse().ok()?;
+    let space = bytes.iter().position(|&byte| byte == b' ')?;
+    // Go takes a sign here, and then the number says a length all the same.
+    let length: i64 = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
+    let length = usize::try_from(length).ok()?;
     let record = bytes.get(space + 1..length)?.strip_suffix(b"\n")?;
     let equals = record.iter().position(|&byte| byte == b'=')?;
-    let key = std::str::from_utf8(&record[..equals]).ok().filter(|key| !key.is_empty())?;
-    Some((Record { key, value: &record[equals + 1..] }, &bytes[length..]))
+    let (key, value) = (&record[..equals], &record[equals + 1..]);
+    let is_text = matches!(key, b"path" | b"linkpath" | b"uname" | b"gname");
+    let has_nul = if is_text { value } else { key }.contains(&0);
+    (!key.is_empty() && !has_nul).then_some((Record { key, value }, &bytes[length..]))
 }
 
 /// Appends a record, with its own length in front as the format wants it.
-pub fn push_record(body: &mut Vec<u8>, key: &str, value: &[u8]) {
+pub fn push_record(body: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     // Space, equals sign and newline, and then as many digits as the whole length needs, which counts them too.
     let rest = 3 + key.len() + value.len();
     let mut length = rest + 1;
     while length != rest + decimal_digits(length) {
         length = rest + decimal_digits(length);
     }
-    body.extend_from_slice(format!("{length} {key}=").as_bytes());
+    body.extend_from_slice(format!("{length} ").as_bytes());
+    body.extend_from_slice(key);
+    body.push(b'=');
     body.extend_from_slice(value);
     body.push(b'\n');
 }
@@ -72,7 +75,19 @@ mod tests {
 
     #[test]
     fn damaged_records_are_seen() {
-        for body in ["x", "5 a=b", "6 a=b\n7", "999 a=b\n", "6 =bb\n", "5 ab\n", "-6 a=b\n", "+6 a=b\n"] {
+        for body in [
+            "x",
+            "5 a=b",
+            "6 a=b\n7",
+            "999 a=b\n",
+            "6 =bb\n",
+            "5 ab\n",
+            "-6 a=b\n",
+            "+6 a=b\n",
+            "a 6 b=c\n",
+            "9 path=\0\n",
+            "8 a\0b=c\n",
+        ] {
             assert!(records(body.as_bytes()).any(|record| record.is_none()), "{body:?}");
         }
     }
@@ -80,8 +95,8 @@ mod tests {
     #[test]
     fn a_value_may_hold_a_newline_and_an_equals_sign() {
         let mut body = Vec::new();
-        push_record(&mut body, "comment", b"a=b\nc");
-        assert_eq!(records(&body).collect::<Vec<_>>(), [Some(Record { key: "comment", value: b"a=b\nc" })]);
+        push_record(&mut body, b"comment", b"a=b\nc");
+        assert_eq!(records(&body).collect::<Vec<_>>(), [Some(Record { key: b"comment", value: b"a=b\nc" })]);
     }
 
     proptest! {
@@ -89,10 +104,11 @@ mod tests {
         fn records_read_as_written(written in prop::collection::vec(("[A-Za-z.]{1,20}", prop::collection::vec(any::<u8>(), 0..200)), 0..5)) {
             let mut body = Vec::new();
             for (key, value) in &written {
-                push_record(&mut body, key, value);
+                push_record(&mut body, key.as_bytes(), value);
             }
+            let text = |key: &[u8]| String::from_utf8(key.to_owned()).unwrap();
             let read: Option<Vec<_>> =
-                records(&body).map(|record| record.map(|record| (record.key.to_owned(), record.value.to_owned()))).collect();
+                records(&body).map(|record| record.map(|record| (text(record.key), record.value.to_owned()))).collect();
             prop_assert_eq!(read, Some(written));
         }
 

@@ -1,24 +1,39 @@
 //! Reads a tar as it is pushed in, piece by piece, and notes where each entry lies.
 //!
 //! A reader that pulls entry by entry knows where an entry's own header is, but not where the extended headers in front of
-//! it begin; to remove an entry one needs the whole span. The rules are those of Go's `archive/tar`, which every Windows
-//! host reads layers with, and stricter where a layer could mean different things to different readers.
+//! it begin; to remove an entry one needs the whole span. The tar is read as Go's `archive/tar` reads it (`reader.go`), because
+//! every Windows host reads layers with that: what Go takes is taken, and what it refuses is an error. The one exception are sparse
+//! files, which Go unpacks and winslim refuses.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::hash::BuildHasher;
 
+use hashbrown::HashTable;
+
+use super::block::{self, Block, BlockProblem};
 use super::entry::{BLOCK, Entry, EntryKind, HEAD_LENGTH, WHITEOUT_PREFIX, stream_owner};
 use super::path::{FoldedPath, LayerPath};
 use super::pax;
+use super::records::{Records, Remark};
+use super::spelling::spell;
 
 /// The longest extended header that is read, in bytes: the limit of Go's `archive/tar`.
 pub const MAX_EXTENDED_HEADER: u64 = 1 << 20;
 
+/// The most bytes of headers that are read for one entry: its own, and three extended ones.
+pub(super) const MOST_HEADERS: u64 = BLOCK + 3 * (BLOCK + MAX_EXTENDED_HEADER);
+
+/// The longest name, in UTF-16 units: no path of Windows is longer.
+pub const LONGEST_NAME: usize = 32_767;
+
 /// What a layer may have at most. The largest layers of Microsoft's images have a few hundred thousand entries, tens of
 /// megabytes of names, and about 10 GB; whatever is far beyond that is made to exhaust memory, a disk or patience.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub struct Limits {
     /// Entries.
     entries: usize,
+    /// Different directories above the entries.
+    directories: usize,
     /// Bytes of names, link targets and security descriptors, as the index keeps them.
     text: usize,
     /// Bytes of the uncompressed tar.
@@ -27,7 +42,25 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { entries: 1_000_000, text: 256 << 20, length: 256 << 30 }
+        Limits { entries: 1_000_000, directories: 1_000_000, text: 256 << 20, length: 256 << 30 }
+    }
+}
+
+/// How many times its stored size a layer may unpack to, besides [`UNPACKED_ANYWAY`]. gzip cannot reach more than 1,032 times.
+const MOST_TIMES: u64 = 1_100;
+
+/// How many bytes every layer may unpack to.
+const UNPACKED_ANYWAY: u64 = 1 << 30;
+
+impl Limits {
+    /// The limits of a layer whose blob has so many bytes. `most` bytes are let through in any case.
+    ///
+    /// A small blob must not take more time and memory than its size can be the reason for.
+    pub fn of_blob(stored_size: u64, most: Option<u64>) -> Limits {
+        let default = Limits::default();
+        let length = stored_size.saturating_mul(MOST_TIMES).saturating_add(UNPACKED_ANYWAY).min(default.length);
+        let text = (64 << 20) + usize::try_from(stored_size.saturating_mul(4)).unwrap_or(default.text);
+        Limits { length: length.max(most.unwrap_or(0)), text: text.min(default.text), ..default }
     }
 }
 
@@ -55,29 +88,25 @@ pub enum ScanProblem {
     Extended,
     #[error("an extended header of {0} bytes is longer than the 1 MiB that readers accept")]
     ExtendedTooLong(u64),
-    #[error("two extended headers of one kind stand before one entry")]
-    ExtendedTwice,
-    #[error("an extended header stands before no entry")]
-    ExtendedAlone,
-    #[error("a name is not UTF-8 or holds a NUL")]
-    Name,
     #[error("the record `{0}` has a value that cannot be read")]
     Record(&'static str),
-    #[error("it has a global extended header, which a Windows host would take for a file")]
-    Global,
-    #[error("it has a sparse file, which Windows hosts do not read")]
+    #[error("it has a sparse file of GNU tar, which winslim does not read")]
     Sparse,
     #[error("an entry claims more bytes than any file can have")]
     Size,
-    #[error("it ends in the middle of an entry")]
+    #[error("it ends in the middle of an entry or of its end mark")]
     Truncated,
-    #[error("something follows the end of the archive")]
-    Trailing,
+    #[error("one block of zeros is followed by something else, and an end mark has two")]
+    HalfEnd,
+    #[error("a name is longer than the 32,767 UTF-16 units that Windows can have")]
+    NameTooLong,
     #[error("it has more than {0} entries, which no Windows layer has")]
     TooManyEntries(usize),
-    #[error("its names and security descriptors take more than {} MiB, which no Windows layer needs", .0 >> 20)]
+    #[error("its entries lie in more than {0} directories, which no Windows layer needs")]
+    TooManyDirectories(usize),
+    #[error("its names and security descriptors take more than {} MiB, which no Windows layer of its size needs", .0 >> 20)]
     TooMuchText(usize),
-    #[error("it unpacks to more than {} GiB, which no Windows layer does", .0 >> 30)]
+    #[error("it unpacks to more than {0} bytes, far more than its size makes likely; --max-unpacked allows more")]
     TooLong(u64),
 }
 
@@ -89,10 +118,15 @@ pub struct Scanner {
     position: u64,
     /// Where the span of the entry being read begins.
     start: u64,
+    /// Whether anything but zeros came behind the last entry.
+    has_more: bool,
     extended: Extended,
     entries: Vec<Entry>,
+    remarks: Vec<Remark>,
     security: Vec<Box<str>>,
-    security_numbers: HashMap<Box<str>, u32>,
+    /// The numbers of security descriptors, to find them by what they are.
+    security_numbers: HashTable<u32>,
+    directories: Directories,
     /// Bytes of text in the entries so far.
     text: usize,
 }
@@ -102,10 +136,14 @@ pub struct Scanner {
 pub struct Scan {
     /// The entries in order; their spans tile `0..entries_end`.
     pub entries: Vec<Entry>,
+    /// What is odd about their records, entry by entry.
+    pub remarks: Vec<Remark>,
     /// The different values of `MSWINDOWS.rawsd`.
     pub security: Vec<Box<str>>,
-    /// The position behind the last entry.
+    /// The position behind the last entry and the padding that it should have.
     pub entries_end: u64,
+    /// Whether nothing but zeros follows the last entry.
+    pub ends_in_zeros: bool,
     /// The number of bytes that were fed.
     pub length: u64,
 }
@@ -114,32 +152,33 @@ pub struct Scan {
 enum State {
     /// Collecting a header block.
     Header(Vec<u8>),
-    /// Collecting the body of an extended header of this typeflag.
-    Extended { typeflag: u8, length: usize, body: Vec<u8> },
+    /// Collecting the body of an extended header of this typeflag, which begins there.
+    Extended { typeflag: u8, begin: u64, length: usize, body: Vec<u8> },
     /// Passing data and padding; of the data, `data` bytes are left, and `head` are still to be copied for the index.
     Data { left: u64, data: u64, head: usize, checksum: crc32fast::Hasher },
-    /// Behind a zero block.
+    /// Behind a block of zeros: collecting the second one.
+    Ending(Vec<u8>),
+    /// Behind the end mark. Whatever follows is not looked at.
     End,
 }
 
 impl Default for State {
     fn default() -> State {
-        State::Header(Vec::with_capacity(BLOCK as usize))
+        State::Header(Vec::with_capacity(BLOCK_LENGTH))
     }
 }
 
-/// The extended headers that wait for their entry.
+/// [`BLOCK`] as the length of something in memory.
+const BLOCK_LENGTH: usize = 512;
+
+/// The extended headers that wait for their entry. Of several of one kind the last one counts.
 #[derive(Debug, Default)]
 struct Extended {
+    /// The name of a global header.
+    name: Option<Vec<u8>>,
     pax: Option<Vec<u8>>,
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
-}
-
-impl Extended {
-    fn is_empty(&self) -> bool {
-        self.pax.is_none() && self.long_name.is_none() && self.long_link.is_none()
-    }
 }
 
 impl Scanner {
@@ -148,10 +187,15 @@ impl Scanner {
         Scanner::default()
     }
 
+    /// A scanner that refuses what is beyond these limits.
+    pub fn with_limits(limits: Limits) -> Scanner {
+        Scanner { limits, ..Scanner::default() }
+    }
+
     /// Takes the next bytes of the tar in.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Result<(), ScanError> {
         while !bytes.is_empty() {
-            let taken = self.step(bytes)?;
+            let taken = self.step(bytes);
             self.position += taken as u64;
             if self.position > self.limits.length {
                 return Err(self.error(ScanProblem::TooLong(self.limits.length)));
@@ -168,28 +212,35 @@ impl Scanner {
     }
 
     /// Ends the scan: the whole tar has been fed.
-    pub fn finish(self) -> Result<Scan, ScanError> {
-        match &self.state {
-            State::Header(block) if block.is_empty() => {
-                if !self.extended.is_empty() {
-                    return Err(self.error(ScanProblem::ExtendedAlone));
-                }
-            }
+    ///
+    /// As for Go, a tar may end where a header could begin, behind one block of zeros, and in the padding of data.
+    pub fn finish(mut self) -> Result<Scan, ScanError> {
+        match std::mem::take(&mut self.state) {
+            State::Header(block) | State::Ending(block) if block.is_empty() => {}
             State::End => {}
+            State::Data { data: 0, checksum, .. } => self.end_data(&checksum),
+            State::Extended { typeflag, begin, length, mut body } if body.len() >= length => {
+                body.truncate(length);
+                self.extended(typeflag, begin, body)?;
+            }
             _ => return Err(self.error(ScanProblem::Truncated)),
         }
         let entries_end = self.entries.last().map_or(0, Entry::end);
-        Ok(Scan { entries: self.entries, security: self.security, entries_end, length: self.position })
+        Ok(Scan {
+            entries: self.entries,
+            remarks: self.remarks,
+            security: self.security,
+            entries_end,
+            ends_in_zeros: !self.has_more,
+            length: self.position,
+        })
     }
 
     /// Uses up some of the bytes, as the state asks for them.
-    fn step(&mut self, bytes: &[u8]) -> Result<usize, ScanError> {
+    fn step(&mut self, bytes: &[u8]) -> usize {
         match &mut self.state {
-            State::Header(block) => Ok(fill(block, BLOCK as usize, bytes)),
-            State::Extended { length, body, .. } => {
-                let padded = length.next_multiple_of(BLOCK as usize);
-                Ok(fill(body, padded, bytes))
-            }
+            State::Header(block) | State::Ending(block) => fill(block, BLOCK_LENGTH, bytes),
+            State::Extended { length, body, .. } => fill(body, length.next_multiple_of(BLOCK_LENGTH), bytes),
             State::Data { left, data, head, checksum } => {
                 let taken = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 let of_data = usize::try_from(*data).map_or(taken, |data| data.min(taken));
@@ -205,167 +256,243 @@ impl Scanner {
                     *head -= copied;
                 }
                 *left -= taken as u64;
-                Ok(taken)
+                taken
             }
-            State::End => match bytes.iter().position(|&byte| byte != 0) {
-                Some(at) => {
-                    self.position += at as u64;
-                    Err(self.error(ScanProblem::Trailing))
-                }
-                None => Ok(bytes.len()),
-            },
+            State::End => {
+                self.has_more |= !is_zero(bytes);
+                bytes.len()
+            }
         }
     }
 
     /// Moves on from a state that has all it asked for.
     fn settle(&mut self) -> Result<(), ScanError> {
         match &mut self.state {
-            State::Header(block) if block.len() == BLOCK as usize => {
+            State::Header(block) if block.len() == BLOCK_LENGTH => {
                 let block = std::mem::take(block);
                 self.header(&block)
             }
-            State::Extended { typeflag, length, body } if body.len() == length.next_multiple_of(BLOCK as usize) => {
-                let typeflag = *typeflag;
+            State::Ending(block) if block.len() == BLOCK_LENGTH => {
+                if !is_zero(block) {
+                    return Err(self.error(ScanProblem::HalfEnd));
+                }
+                self.state = State::End;
+                Ok(())
+            }
+            State::Extended { typeflag, begin, length, body }
+                if body.len() == length.next_multiple_of(BLOCK_LENGTH) =>
+            {
+                let (typeflag, begin) = (*typeflag, *begin);
                 let mut body = std::mem::take(body);
                 body.truncate(*length);
                 self.state = State::default();
-                self.extended(typeflag, body)
+                self.extended(typeflag, begin, body)
             }
             State::Data { left: 0, checksum, .. } => {
-                if let Some(entry) = self.entries.last_mut() {
-                    entry.checksum = checksum.clone().finalize();
-                }
+                let checksum = checksum.clone();
                 self.state = State::default();
-                self.start = self.position;
+                self.end_data(&checksum);
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
+    fn end_data(&mut self, checksum: &crc32fast::Hasher) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.checksum = checksum.clone().finalize();
+        }
+        self.start = self.position;
+    }
+
     fn header(&mut self, block: &[u8]) -> Result<(), ScanError> {
-        if block.iter().all(|&byte| byte == 0) {
-            if !self.extended.is_empty() {
-                return Err(self.error(ScanProblem::ExtendedAlone));
-            }
-            self.state = State::End;
+        if is_zero(block) {
+            self.state = State::Ending(Vec::with_capacity(BLOCK_LENGTH));
             return Ok(());
         }
-        let Some(header) = checked_header(block) else {
-            return Err(self.error(ScanProblem::Checksum));
-        };
-        let typeflag = header.entry_type().as_byte();
-        match typeflag {
-            b'x' | b'L' | b'K' => {
-                let length = header.entry_size().map_err(|_| self.error(ScanProblem::Number))?;
-                if length > MAX_EXTENDED_HEADER {
-                    return Err(self.error(ScanProblem::ExtendedTooLong(length)));
-                }
-                self.state = State::Extended { typeflag, length: length as usize, body: Vec::new() };
+        self.has_more = true;
+        let header = Block::read(block).map_err(|problem| {
+            self.error(match problem {
+                BlockProblem::Checksum => ScanProblem::Checksum,
+                BlockProblem::Number => ScanProblem::Number,
+            })
+        })?;
+        if header.size < 0 && !has_no_data(header.typeflag) {
+            return Err(self.error(ScanProblem::Number));
+        }
+        match header.typeflag {
+            typeflag @ (b'x' | b'g' | b'L' | b'K') => {
+                let length = header.size.unsigned_abs();
+                let in_memory = usize::try_from(length).ok().filter(|_| length <= MAX_EXTENDED_HEADER);
+                let length = in_memory.ok_or_else(|| self.error(ScanProblem::ExtendedTooLong(length)))?;
+                self.extended.name = (typeflag == b'g').then(|| header.name.into_owned());
+                self.state = State::Extended { typeflag, begin: self.position, length, body: Vec::new() };
                 if length == 0 {
                     self.settle()?;
                 }
                 Ok(())
             }
-            b'g' => Err(self.error(ScanProblem::Global)),
             b'S' => Err(self.error(ScanProblem::Sparse)),
-            _ => self.entry(header),
+            _ => self.entry(&header),
         }
     }
 
-    fn extended(&mut self, typeflag: u8, body: Vec<u8>) -> Result<(), ScanError> {
-        let place = match typeflag {
-            b'x' => &mut self.extended.pax,
-            b'L' => &mut self.extended.long_name,
-            _ => &mut self.extended.long_link,
-        };
-        if place.replace(body).is_some() {
-            return Err(self.error(ScanProblem::ExtendedTwice));
+    fn extended(&mut self, typeflag: u8, begin: u64, body: Vec<u8>) -> Result<(), ScanError> {
+        if matches!(typeflag, b'x' | b'g') && pax::records(&body).any(|record| record.is_none()) {
+            return Err(self.error(ScanProblem::Extended));
+        }
+        match typeflag {
+            b'x' => self.extended.pax = Some(body),
+            b'g' => return self.global(begin, &body),
+            b'L' => self.extended.long_name = Some(body),
+            _ => self.extended.long_link = Some(body),
         }
         Ok(())
     }
 
-    fn entry(&mut self, header: &tar::Header) -> Result<(), ScanError> {
+    /// Takes a global extended header for what it is to hosts: an entry of its own, an empty file. Headers that waited for an entry
+    /// are lost with it.
+    fn global(&mut self, begin: u64, body: &[u8]) -> Result<(), ScanError> {
+        let name = std::mem::take(&mut self.extended).name.unwrap_or_default();
+        let records = Records::read(body).unwrap_or_default();
+        let entry = Entry {
+            kind: EntryKind::Other(b'g'),
+            start: self.start,
+            data: begin,
+            size: body.len() as u64,
+            modified: 0,
+            checksum: crc32fast::hash(body),
+            ..self.new_entry(records.path.unwrap_or(&name))?
+        };
+        self.push(entry, &records)?;
+        self.start = self.position;
+        Ok(())
+    }
+
+    fn entry(&mut self, header: &Block) -> Result<(), ScanError> {
         let extended = std::mem::take(&mut self.extended);
         let records =
             Records::read(extended.pax.as_deref().unwrap_or_default()).map_err(|problem| self.error(problem))?;
-        let name = |pax: Option<Box<str>>, long: Option<Vec<u8>>, short: &[u8]| match (pax, long) {
-            (Some(path), _) => Ok(path),
-            (None, Some(mut long)) => {
-                // GNU tar ends long names with a NUL.
-                while long.last() == Some(&0) {
-                    long.pop();
-                }
-                text(&long)
-            }
-            (None, None) => text(short),
+        let long = |name: &'_ Option<Vec<u8>>| {
+            let name = name.as_deref().map(block::text).unwrap_or_default();
+            (!name.is_empty()).then(|| name.to_owned())
         };
-        let path =
-            name(records.path, extended.long_name, &header.path_bytes()).map_err(|problem| self.error(problem))?;
-        let short_link = header.link_name_bytes().unwrap_or_default();
-        let link = name(records.link, extended.long_link, &short_link).map_err(|problem| self.error(problem))?;
-        let size = match records.size {
-            Some(size) => size,
-            None => header.entry_size().map_err(|_| self.error(ScanProblem::Number))?,
+        // A long name of GNU tar goes before the record of PAX.
+        let (long_name, long_link) = (long(&extended.long_name), long(&extended.long_link));
+        let path = long_name.as_deref().or(records.path).unwrap_or(&header.name);
+        let link = long_link.as_deref().or(records.link).unwrap_or(header.link);
+        // Before ustar, a slash at the end was all that told a directory.
+        let typeflag = match header.typeflag {
+            0 if path.ends_with(b"/") => b'5',
+            0 => b'0',
+            other => other,
         };
-        let typeflag = header.entry_type().as_byte();
-        // Go gives no data to these, whatever their size says.
-        let size = if matches!(typeflag, b'1'..=b'6') { 0 } else { size };
+        let size = if has_no_data(typeflag) { 0 } else { records.size.unwrap_or(header.size) };
+        let size = u64::try_from(size).map_err(|_| self.error(ScanProblem::Number))?;
         let data = self.position;
-        if data
-            .checked_add(size)
-            .and_then(|end| end.checked_next_multiple_of(BLOCK))
-            .is_none_or(|end| end > i64::MAX as u64)
-        {
+        let end = data.checked_add(size).and_then(|end| end.checked_next_multiple_of(BLOCK));
+        if end.is_none_or(|end| i64::try_from(end).is_err()) {
             return Err(self.error(ScanProblem::Size));
         }
-        let kind = kind(typeflag, &path, records.mount_point, self.entries.last());
-        let modified = match records.modified {
-            Some(seconds) => seconds,
-            None => i64::try_from(header.mtime().map_err(|_| self.error(ScanProblem::Number))?).unwrap_or(i64::MAX),
+        let mut entry = self.new_entry(path)?;
+        entry.kind = kind(typeflag, entry.path.as_str(), records.mount_point, self.entries.last());
+        if matches!(entry.kind, EntryKind::HardLink | EntryKind::Symlink | EntryKind::Junction) {
+            entry.link = Some(spell(link).into());
+        }
+        entry.start = self.start;
+        entry.data = data;
+        entry.size = size;
+        entry.modified = records.modified.unwrap_or(header.modified);
+        let head = match entry.kind {
+            EntryKind::File if wants_head(entry.path.as_str()) => {
+                usize::try_from(size).map_or(HEAD_LENGTH, |size| size.min(HEAD_LENGTH))
+            }
+            _ => 0,
         };
-        let security = records.security.map(|descriptor| self.intern(descriptor));
-        let has_link = matches!(kind, EntryKind::HardLink | EntryKind::Symlink | EntryKind::Junction);
-        if self.entries.len() == self.limits.entries {
-            return Err(self.error(ScanProblem::TooManyEntries(self.limits.entries)));
-        }
-        let link = has_link.then_some(link);
-        self.text += path.len() + link.as_ref().map_or(0, |link| link.len());
-        if self.text > self.limits.text {
-            return Err(self.error(ScanProblem::TooMuchText(self.limits.text)));
-        }
-        let head = if kind == EntryKind::File && wants_head(&path) { HEAD_LENGTH.min(size as usize) } else { 0 };
-        self.entries.push(Entry {
-            kind,
-            path: LayerPath::new(path),
-            link,
-            start: self.start,
-            data,
-            size,
-            attributes: records.attributes,
-            security,
-            modified,
-            checksum: 0,
-            head: None,
-        });
-        let left = size.next_multiple_of(BLOCK);
-        self.state = State::Data { left, data: size, head, checksum: crc32fast::Hasher::new() };
+        self.push(entry, &records)?;
+        self.state =
+            State::Data { left: size.next_multiple_of(BLOCK), data: size, head, checksum: crc32fast::Hasher::new() };
         if size == 0 {
             self.settle()?;
         }
         Ok(())
     }
 
-    fn intern(&mut self, descriptor: Box<str>) -> u32 {
-        if let Some(&number) = self.security_numbers.get(&descriptor) {
-            return number;
+    /// An entry of which nothing is known but its name.
+    fn new_entry(&self, path: &[u8]) -> Result<Entry, ScanError> {
+        if path.len() > LONGEST_NAME && utf16_length(path) > LONGEST_NAME {
+            return Err(self.error(ScanProblem::NameTooLong));
         }
-        let number = self.security.len() as u32;
-        // Kept twice: in the list, and to find it there.
-        self.text += 2 * descriptor.len();
-        self.security.push(descriptor.clone());
-        self.security_numbers.insert(descriptor, number);
-        number
+        Ok(Entry {
+            kind: EntryKind::File,
+            path: LayerPath::new(spell(path)),
+            link: None,
+            start: 0,
+            data: 0,
+            size: 0,
+            attributes: None,
+            security: None,
+            modified: 0,
+            checksum: 0,
+            head: None,
+        })
+    }
+
+    /// Appends an entry with what its records say, as far as the limits allow it.
+    fn push(&mut self, mut entry: Entry, records: &Records) -> Result<(), ScanError> {
+        if self.entries.len() >= self.limits.entries {
+            return Err(self.error(ScanProblem::TooManyEntries(self.limits.entries)));
+        }
+        let headers = entry.data - entry.start;
+        if headers > MOST_HEADERS {
+            return Err(self.error(ScanProblem::ExtendedTooLong(headers)));
+        }
+        let path = entry.path.as_str();
+        let before = self.entries.last().map_or("", |entry| entry.path.as_str());
+        self.directories.note(before, path);
+        if self.directories.count() > self.limits.directories {
+            return Err(self.error(ScanProblem::TooManyDirectories(self.limits.directories)));
+        }
+        self.text += path.len() + entry.link.as_ref().map_or(0, |link| link.len());
+        entry.attributes = records.attributes;
+        entry.security = match records.security {
+            Some(descriptor) => Some(self.intern(descriptor)?),
+            None => None,
+        };
+        if self.text > self.limits.text {
+            return Err(self.error(ScanProblem::TooMuchText(self.limits.text)));
+        }
+        // Hosts read the records of these, and of others the name only (hcsshim pkg/ociwclayer/import.go).
+        let is_read = !matches!(
+            entry.kind,
+            EntryKind::HardLink | EntryKind::Whiteout | EntryKind::OpaqueWhiteout | EntryKind::Stream
+        );
+        if is_read {
+            let number = self.number(self.entries.len())?;
+            self.remarks.extend(records.oddities.iter().map(|&what| Remark { entry: number, what }));
+        }
+        self.entries.push(entry);
+        self.has_more = false;
+        Ok(())
+    }
+
+    fn intern(&mut self, descriptor: &str) -> Result<u32, ScanError> {
+        let hasher = &self.directories.hasher;
+        let hash = hasher.hash_one(descriptor);
+        let text = |number: u32| self.security.get(number as usize).map_or("", |text| &**text);
+        if let Some(&number) = self.security_numbers.find(hash, |&number| text(number) == descriptor) {
+            return Ok(number);
+        }
+        let number = self.number(self.security.len())?;
+        self.text += descriptor.len();
+        self.security_numbers.insert_unique(hash, number, |&number| hasher.hash_one(text(number)));
+        self.security.push(descriptor.into());
+        Ok(number)
+    }
+
+    /// A number in the index, which the limits keep far from its end.
+    fn number(&self, count: usize) -> Result<u32, ScanError> {
+        u32::try_from(count).map_err(|_| self.error(ScanProblem::TooManyEntries(self.limits.entries)))
     }
 
     fn error(&self, problem: ScanProblem) -> ScanError {
@@ -373,50 +500,32 @@ impl Scanner {
     }
 }
 
-/// The records that the index keeps.
-#[derive(Default)]
-struct Records {
-    path: Option<Box<str>>,
-    link: Option<Box<str>>,
-    size: Option<u64>,
-    modified: Option<i64>,
-    attributes: Option<u32>,
-    security: Option<Box<str>>,
-    mount_point: bool,
+/// Counts the different directories that entries lie in. One deep name has thousands of them.
+#[derive(Debug, Default)]
+struct Directories {
+    hasher: foldhash::fast::RandomState,
+    /// Each directory as the hash of that above it and of its own name.
+    known: HashSet<u64, foldhash::fast::RandomState>,
+    /// The directories above the last entry: where the name of each ends, and its hash.
+    open: Vec<(usize, u64)>,
 }
 
-impl Records {
-    fn read(body: &[u8]) -> Result<Records, ScanProblem> {
-        let mut found = Records::default();
-        for record in pax::records(body) {
-            let pax::Record { key, value } = record.ok_or(ScanProblem::Extended)?;
-            if key == "MSWINDOWS.mountpoint" {
-                // Its presence alone counts, even with an empty value (go-winio backuptar/tar.go).
-                found.mount_point = true;
-            }
-            if key.starts_with("GNU.sparse.") {
-                return Err(ScanProblem::Sparse);
-            }
-            if value.is_empty() {
-                // An empty value takes the record back: the field of the header counts.
-                continue;
-            }
-            match key {
-                "path" => found.path = Some(text(value)?),
-                "linkpath" => found.link = Some(text(value)?),
-                "size" => found.size = Some(decimal(value).ok_or(ScanProblem::Record("size"))?),
-                "mtime" => found.modified = Some(seconds(value).ok_or(ScanProblem::Record("mtime"))?),
-                "MSWINDOWS.fileattr" => {
-                    let attributes = decimal(value).and_then(|value| u32::try_from(value).ok());
-                    found.attributes = Some(attributes.ok_or(ScanProblem::Record("MSWINDOWS.fileattr"))?);
-                }
-                "MSWINDOWS.rawsd" => {
-                    found.security = Some(text(value).map_err(|_| ScanProblem::Record("MSWINDOWS.rawsd"))?);
-                }
-                _ => {}
-            }
+impl Directories {
+    /// Notes the directories above an entry; `before` is the name of the entry before.
+    fn note(&mut self, before: &str, name: &str) {
+        let same = name.bytes().zip(before.bytes()).take_while(|(one, other)| one == other).count();
+        while self.open.pop_if(|(end, _)| *end >= same).is_some() {}
+        let (mut start, mut above) = self.open.last().map_or((0, 0), |&(end, hash)| (end + 1, hash));
+        for (end, _) in name.bytes().enumerate().skip(start).filter(|(_, byte)| *byte == b'/') {
+            above = self.hasher.hash_one((above, &name.as_bytes()[start..end]));
+            self.known.insert(above);
+            self.open.push((end, above));
+            start = end + 1;
         }
-        Ok(found)
+    }
+
+    fn count(&self) -> usize {
+        self.known.len()
     }
 }
 
@@ -430,9 +539,7 @@ fn kind(typeflag: u8, path: &str, mount_point: bool, before: Option<&Entry>) -> 
         return EntryKind::Whiteout;
     }
     match typeflag {
-        // Before ustar, a slash at the end was all that told a directory.
-        0 if path.ends_with('/') => EntryKind::Directory,
-        0 | b'0' => match (stream_owner(path), before) {
+        b'0' => match (stream_owner(path), before) {
             (Some(_), Some(_)) => EntryKind::Stream,
             _ => EntryKind::File,
         },
@@ -442,6 +549,20 @@ fn kind(typeflag: u8, path: &str, mount_point: bool, before: Option<&Entry>) -> 
         b'5' => EntryKind::Directory,
         other => EntryKind::Other(other),
     }
+}
+
+/// Whether Go gives no data to entries of this typeflag, whatever their size says.
+fn has_no_data(typeflag: u8) -> bool {
+    matches!(typeflag, b'1'..=b'6')
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |all, byte| all | byte) == 0
+}
+
+/// The length of a name on Windows: each byte that is not UTF-8 becomes a unit.
+pub fn utf16_length(name: &[u8]) -> usize {
+    name.utf8_chunks().map(|chunk| chunk.valid().encode_utf16().count() + chunk.invalid().len()).sum()
 }
 
 /// Whether the index keeps the beginning of this file: it is a registry hive that `verify` looks at.
@@ -454,15 +575,6 @@ fn wants_head(path: &str) -> bool {
         || folded.starts_with("HIVES/")
 }
 
-/// The header in a block, if its checksum is right.
-pub(super) fn checked_header(block: &[u8]) -> Option<&tar::Header> {
-    let block: &[u8; 512] = block.try_into().ok()?;
-    let header = tar::Header::from_byte_slice(block);
-    let sum: u32 =
-        block.iter().enumerate().map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) }).sum();
-    (header.cksum().ok()? == sum).then_some(header)
-}
-
 /// Appends bytes until `to` is that long; says how many it took.
 fn fill(to: &mut Vec<u8>, length: usize, bytes: &[u8]) -> usize {
     let taken = (length - to.len()).min(bytes.len());
@@ -470,33 +582,10 @@ fn fill(to: &mut Vec<u8>, length: usize, bytes: &[u8]) -> usize {
     taken
 }
 
-fn text(bytes: &[u8]) -> Result<Box<str>, ScanProblem> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Ok(text.into()),
-        _ => Err(ScanProblem::Name),
-    }
-}
-
-fn decimal(value: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(value).ok()?;
-    text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-/// The whole seconds of a PAX time: `[-]seconds[.fraction]`, rounded down.
-fn seconds(value: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let seconds: i64 = whole.parse().ok()?;
-    if whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0') {
-        seconds.checked_sub(1)
-    } else {
-        Some(seconds)
-    }
-}
-
 #[cfg(test)]
 #[path = "tests/scan.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/go.rs"]
+mod go_tests;

@@ -56,6 +56,8 @@ fn layer(names: &[&str]) -> Arc<LayerIndex> {
         diff_id: Digest::of(b""),
         unpacked_size: length,
         entries_end,
+        ends_in_zeros: true,
+        remarks: Vec::new(),
         entries,
         security: Vec::new(),
         blocks: BlockMap::opaque(length, length / 2),

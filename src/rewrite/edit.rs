@@ -68,9 +68,9 @@ impl<'a> Editor<'a> {
         while !bytes.is_empty() {
             self.announce(spool, writer)?;
             let Some(entry) = self.index.entries.get(self.entry) else {
-                // The mark of the archive's end, and padding.
+                // The mark of the archive's end, and padding. What else some tools put there, hosts do not look at.
                 self.position += bytes.len() as u64;
-                return Ok(writer.write(bytes)?);
+                return if self.index.ends_in_zeros { Ok(writer.write(bytes)?) } else { Ok(()) };
             };
             if self.position == entry.start && self.sources[self.entry] {
                 let id = EntryId::new(self.layer, self.entry);
@@ -103,6 +103,16 @@ impl<'a> Editor<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Ends the tar as every reader wants it: with the padding of its last entry, and a mark.
+    pub(super) fn finish(&mut self, spool: &mut Spool, writer: &mut LayerWriter) -> Result<(), RewriteError> {
+        let padding = missing_padding(self.index);
+        self.feed(padding, spool, writer)?;
+        if padding.is_empty() && self.index.ends_in_zeros {
+            return Ok(());
+        }
+        Ok(writer.write(&END_MARK)?)
     }
 
     /// Tells the writer of the part that stays as it is, if one begins here.
@@ -172,6 +182,19 @@ impl<'a> Editor<'a> {
     }
 }
 
+/// Two blocks of zeros end a tar.
+const END_MARK: [u8; 2 * BLOCK_LENGTH] = [0; 2 * BLOCK_LENGTH];
+
+/// The length of a block of a tar in bytes.
+const BLOCK_LENGTH: usize = 512;
+
+/// The padding that the tar of a layer lacks behind the data of its last entry.
+pub(super) fn missing_padding(index: &LayerIndex) -> &'static [u8] {
+    const PADDING: [u8; BLOCK_LENGTH] = [0; BLOCK_LENGTH];
+    let missing = index.entries_end.saturating_sub(index.unpacked_size);
+    PADDING.get(..usize::try_from(missing).unwrap_or(0)).unwrap_or_default()
+}
+
 /// For each entry of a layer whether it is one of these, or an alternate data stream of one.
 pub(super) fn with_streams(index: &LayerIndex, entries: &[u32]) -> Vec<bool> {
     let mut chosen = vec![false; index.entries.len()];
@@ -189,6 +212,9 @@ pub(super) fn with_streams(index: &LayerIndex, entries: &[u32]) -> Vec<bool> {
 fn kept_parts(index: &LayerIndex, actions: &[Action]) -> VecDeque<Range<u64>> {
     let mut kept: VecDeque<_> = parts(index, |number| actions[number] == Action::Keep).collect();
     let end = index.entries_end..index.unpacked_size;
+    if end.is_empty() || !index.ends_in_zeros {
+        return kept;
+    }
     match kept.back_mut() {
         Some(last) if last.end == end.start => last.end = end.end,
         _ => kept.push_back(end),

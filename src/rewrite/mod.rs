@@ -139,6 +139,7 @@ pub fn rewrite_layer(
         Ok(())
     })?;
     unchanged(index, end.digest)?;
+    editor.finish(spool, &mut writer)?;
     Ok(writer.finish()?)
 }
 
@@ -183,6 +184,9 @@ pub fn set_aside(
         stored_before = piece.stored;
         Ok(())
     })?;
+    if wanted.last() == Some(&true) {
+        spool.append(edit::missing_padding(index))?;
+    }
     unchanged(index, end.digest)
 }
 

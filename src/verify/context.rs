@@ -1,7 +1,7 @@
 //! What several rules look up: names by folded path, what lower layers hold, and where hard links lead.
 
 use crate::layer::path::NameMap;
-use crate::layer::{Entry, EntryId, EntryKind, NameId, Names, Tree};
+use crate::layer::{Entry, EntryId, EntryKind, FoldedPath, NameId, Names, Tree};
 
 use crate::windows::names::is_device;
 
@@ -30,6 +30,8 @@ pub(super) struct Layer<'a> {
     whiteouts: NameMap<NameId, u32>,
     /// Entries whose names are not plain, or that of a device.
     odd: Vec<u32>,
+    /// The first entry that makes a host copy the utility VM below.
+    utility_vm_made: Option<u32>,
 }
 
 /// Where a hard link leads on a host.
@@ -50,6 +52,9 @@ pub(super) enum Target {
         /// spelled differently, or is the link itself.
         missed: Option<u32>,
     },
+    /// To an entry of the utility VM of a layer below, which is not there when the host comes to the link: the layer has no entry
+    /// `UtilityVM` before it, or deletes the target.
+    NotThere(EntryId),
     /// To an entry of its own layer that the host does not see: it comes later, is spelled differently, or is the link
     /// itself.
     Missed(u32),
@@ -138,11 +143,35 @@ impl<'a> Context<'a> {
                 return Target::Same { entry: number, exact };
             }
         }
-        match (self.below(layer.number, name), same) {
+        let below = self.below(layer.number, name);
+        if layer.number > 0
+            && self.subject.stack.names().text(name).starts_with("UTILITYVM/FILES/")
+            && let Some(id) = below
+        {
+            return self.utility_vm_target(layer, link, name, id, same);
+        }
+        match (below, same) {
             (Some(id), missed) => Target::Below { id, missed },
             (None, Some(number)) => Target::Missed(number),
             (None, None) => Target::Nothing,
         }
+    }
+}
+
+impl Context<'_> {
+    /// Where an upper layer's link into the utility VM leads, whose target a layer below has.
+    ///
+    /// Hosts look for it in the layer's own utility VM: a copy of that below, made when they come to the entry `UtilityVM` or to
+    /// the first whiteout in it. The link itself is made when the layer is complete (hcsshim `internal/wclayer/legacy.go`:
+    /// `AddLink`, `initUtilityVM`, `Remove`; `importlayer.go`: `Close`).
+    fn utility_vm_target(&self, layer: &Layer, link: u32, name: NameId, id: EntryId, same: Option<u32>) -> Target {
+        if !self.utility_vm_below_has(layer.number, name) {
+            return same.map_or(Target::Nothing, Target::Missed);
+        }
+        let mut directories = self.subject.stack.names().ancestors(name);
+        let is_deleted = layer.deletes(name) || directories.any(|directory| layer.deletes(directory));
+        let is_made = layer.utility_vm_made.is_some_and(|made| made < link);
+        if is_made && !is_deleted { Target::Below { id, missed: same } } else { Target::NotThere(id) }
     }
 }
 
@@ -156,12 +185,20 @@ impl<'a> Layer<'a> {
             duplicates: Vec::new(),
             whiteouts: NameMap::default(),
             odd: Vec::new(),
+            utility_vm_made: None,
         };
         for (at, entry) in entries.iter().enumerate() {
             let at = at as u32;
             let name = layer.name(at);
             if !is_plain(entry.path.as_str()) || is_device(names.last_component(name)) {
                 layer.odd.push(at);
+            }
+            let path = entry.path.as_str();
+            let makes_utility_vm = path == "UtilityVM"
+                || matches!(entry.kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout)
+                    && path.starts_with("UtilityVM/Files/");
+            if makes_utility_vm && layer.utility_vm_made.is_none() {
+                layer.utility_vm_made = Some(at);
             }
             match entry.kind {
                 EntryKind::OpaqueWhiteout => {}
@@ -196,6 +233,17 @@ impl<'a> Layer<'a> {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
+    }
+
+    /// The first entry with a name that is still to be folded.
+    pub(super) fn find_folded(&self, name: &str) -> Option<u32> {
+        self.find(self.names.find(FoldedPath::new(name).as_str())?)
+    }
+
+    /// The entries with odd names, by their numbers.
+    pub(super) fn odd(&self) -> impl Iterator<Item = (u32, &'a Entry)> {
+        let entries = self.entries;
+        self.odd.iter().filter_map(move |&at| Some((at, entries.get(at as usize)?)))
     }
 
     /// The first entry with a folded name.

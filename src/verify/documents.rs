@@ -93,6 +93,9 @@ pub(super) const LAYER_COUNT: Rule = Rule {
     check: layer_count,
 };
 
+/// The most layers that Docker's own image store takes (moby `daemon/internal/layer/layer_store.go`: `maxLayerDepth`).
+const MOST_LAYERS: usize = 125;
+
 fn layer_count(context: &Context, found: &mut Findings) {
     let image = &context.subject.image;
     let (layers, diff_ids) = (image.layers.len(), image.diff_ids.len());
@@ -102,6 +105,11 @@ fn layer_count(context: &Context, found: &mut Findings) {
     if layers != context.layers.len() {
         let message = format!("the manifest has {layers} layers, of which {} were looked at", context.layers.len());
         found.push(Finding::error(message));
+    }
+    if layers > MOST_LAYERS {
+        let message =
+            format!("the image has {layers} layers, and Docker takes at most {MOST_LAYERS}; containerd takes them");
+        found.push(Finding::warning(message).host("max depth exceeded"));
     }
     if layers != diff_ids {
         let message = format!("the manifest has {layers} layers, and the config {diff_ids} diff IDs");
@@ -211,7 +219,7 @@ fn compression(context: &Context, found: &mut Findings) {
         let said = match layer_type(&descriptor.media_type) {
             Some((".gzip" | "+gzip", _)) => Compression::Gzip,
             Some((".zstd" | "+zstd", _)) => Compression::Zstd,
-            Some(_) if descriptor.media_type.starts_with("application/vnd.oci.") => Compression::None,
+            Some(_) if is_plain_oci(descriptor) => Compression::None,
             // Docker's media type without a suffix leaves it open.
             _ => continue,
         };
@@ -227,9 +235,17 @@ fn compression(context: &Context, found: &mut Findings) {
                 name(said),
                 name(index.compression)
             );
-            found.push(Finding::error(message).in_layer(number));
+            // Hosts look at the first bytes, unless an OCI type says that nothing is compressed.
+            let severity = if is_plain_oci(descriptor) { Severity::Error } else { Severity::Warning };
+            found.push(Finding::new(severity, message).in_layer(number));
         }
     }
+}
+
+/// Whether the media type is one of OCI that says that the layer is not compressed.
+fn is_plain_oci(descriptor: &Descriptor) -> bool {
+    let suffix = layer_type(&descriptor.media_type).map(|(suffix, _)| suffix);
+    suffix == Some("") && descriptor.media_type.starts_with("application/vnd.oci.")
 }
 
 pub(super) const FOREIGN_LAYERS: Rule = Rule {

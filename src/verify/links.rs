@@ -39,6 +39,10 @@ fn targets(context: &Context, found: &mut Findings) {
             let Some(text) = entry.link.as_deref() else { continue };
             let message = match target {
                 Target::Same { .. } | Target::Below { .. } => continue,
+                Target::NotThere(_) => format!(
+                    "`{text}`, which this hard link points to, is not in the utility VM when hosts come to the link: the \
+                     layer's entry `UtilityVM` must come before it, and the layer must not delete the target"
+                ),
                 Target::Nothing if base => format!("the layer has no `{text}`, which this hard link points to"),
                 Target::Nothing => {
                     format!("neither this layer nor one below has `{text}`, which this hard link points to")
@@ -74,7 +78,7 @@ fn target_kinds(context: &Context, found: &mut Findings) {
             let target = match target {
                 Target::Same { entry, .. } => &layer.entries[entry as usize],
                 Target::Below { id, .. } => context.entry(id),
-                Target::Missed(_) | Target::Nothing => continue,
+                Target::NotThere(_) | Target::Missed(_) | Target::Nothing => continue,
             };
             let (what, host) = match target.kind {
                 EntryKind::File | EntryKind::HardLink => continue,
@@ -157,7 +161,7 @@ fn counts(context: &Context, found: &mut Findings) {
             let target = match target {
                 Target::Same { entry, .. } => id(entry),
                 Target::Below { id, .. } => id,
-                Target::Missed(_) | Target::Nothing => continue,
+                Target::NotThere(_) | Target::Missed(_) | Target::Nothing => continue,
             };
             let file = *files.get(&target).unwrap_or(&target);
             files.insert(id(number), file);

@@ -12,7 +12,9 @@ mod links;
 mod names;
 mod order;
 mod plain;
+mod records;
 mod streams;
+mod unicode;
 mod utility_vm;
 mod whiteouts;
 
@@ -87,12 +89,16 @@ pub static RULES: &[Rule] = &[
     names::DEVICES,
     names::LENGTHS,
     names::RESERVED_SUFFIX,
+    unicode::UNICODE,
     names::TOP_LEVEL,
     order::ROOTS,
     order::PARENTS,
     order::DUPLICATES,
     order::KINDS,
+    order::TAR_END,
     order::DIRECTORY_BIT,
+    records::RECORDS,
+    records::SECURITY,
     links::HAVE_TARGETS,
     links::TARGETS,
     links::TARGET_KINDS,

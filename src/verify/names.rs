@@ -3,7 +3,8 @@
 //! They look at odd names only: a new rule must find nothing in what `plain` calls a plain name.
 
 use crate::layer::EntryKind;
-
+use crate::layer::scan::utf16_length;
+use crate::layer::spelling::bytes_of;
 use crate::windows::names::is_device;
 
 use super::context::Context;
@@ -104,7 +105,7 @@ fn characters(context: &Context, found: &mut Findings) {
         // The colon in front of a stream's name is the matter of the rule about streams.
         let name = entry.stream_owner().unwrap_or(entry.path.as_str());
         let bad = |byte: &u8| matches!(byte, ..b' ' | b'<' | b'>' | b':' | b'"' | b'|' | b'?' | b'*');
-        let Some(bad) = name.bytes().find(bad) else { continue };
+        let Some(&bad) = bytes_of(name).iter().find(|byte| bad(byte)) else { continue };
         let host = match bad {
             b':' => "path contains invalid character `:`",
             _ => "The filename, directory name, or volume label syntax is incorrect. (0x7b)",
@@ -151,13 +152,14 @@ fn devices(context: &Context, found: &mut Findings) {
 
 pub(super) const LENGTHS: Rule = Rule {
     name: "name-lengths",
-    summary: "Components have at most 255 UTF-16 units, names at most 32,767",
-    source: "NTFS; hcsshim internal/safefile/safeopen.go: ntRelativePath",
+    summary: "Components have at most 255 UTF-16 units, names at most 32,766",
+    source: "NTFS; hcsshim internal/winapi/utils.go: NewUnicodeString, which counts the NUL at the end",
     check: lengths,
 };
 
 fn lengths(context: &Context, found: &mut Findings) {
-    let longer = |text: &str, limit: usize| text.len() > limit && text.encode_utf16().count() > limit;
+    // Each byte that is not UTF-8 becomes a unit; it is spelled with four characters.
+    let longer = |text: &str, limit: usize| text.len() > limit && utf16_length(&bytes_of(text)) > limit;
     for (layer, entry) in context.odd_names() {
         let name = entry.path.as_str();
         if !longer(name, 255) {
@@ -166,8 +168,8 @@ fn lengths(context: &Context, found: &mut Findings) {
         let file = entry.stream_owner().unwrap_or(name);
         let message = if file.split('/').any(|component| longer(component, 255)) {
             "a component of the name is longer than 255 UTF-16 units"
-        } else if longer(name, 32_767) {
-            "the name is longer than 32,767 UTF-16 units"
+        } else if longer(name, 32_766) {
+            "the name is longer than 32,766 UTF-16 units"
         } else {
             continue;
         };

@@ -37,7 +37,8 @@ pub(super) const PARENTS: Rule = Rule {
 
 fn parents(context: &Context, found: &mut Findings) {
     for (layer, number, entry) in context.entries() {
-        if !entry.is_name() {
+        // Hosts make a file of a global header, too.
+        if !entry.is_name() && entry.kind != GLOBAL_HEADER {
             continue;
         }
         let Some(parent) = context.subject.stack.names().parent(layer.name(number as u32)) else { continue };
@@ -97,12 +98,39 @@ pub(super) const KINDS: Rule = Rule {
 
 fn kinds(context: &Context, found: &mut Findings) {
     for (layer, _, entry) in context.entries() {
-        if let EntryKind::Other(typeflag) = entry.kind {
+        if entry.kind == GLOBAL_HEADER {
+            let message = "hosts make an empty file of this global PAX header, and take no notice of what it says";
+            found.push(Finding::warning(message).at(layer.number, entry));
+        } else if let EntryKind::Other(typeflag) = entry.kind {
             let message = format!(
                 "hosts would take the typeflag `{}` for an ordinary file",
                 char::from(typeflag).escape_default()
             );
             found.push(Finding::error(message).at(layer.number, entry));
+        }
+    }
+}
+
+/// A global PAX header: it is meant for all entries behind it, and Go hands it out as an entry of its own.
+const GLOBAL_HEADER: EntryKind = EntryKind::Other(b'g');
+
+pub(super) const TAR_END: Rule = Rule {
+    name: "tar-end",
+    summary: "The tar of a layer goes to the end of its last entry's padding",
+    source: "Go archive/tar reader.go: Next, which takes an end in the padding for the end of the archive; umoci#436, #534",
+    check: tar_end,
+};
+
+fn tar_end(context: &Context, found: &mut Findings) {
+    for (number, index) in context.subject.stack.layers().iter().enumerate() {
+        if index.entries_end > index.unpacked_size {
+            let message =
+                "the tar ends before the padding of its last entry: hosts read it, and other programs may not";
+            let finding = Finding::warning(message);
+            found.push(match index.entries.last() {
+                Some(last) => finding.at(number, last),
+                None => finding.in_layer(number),
+            });
         }
     }
 }

@@ -139,7 +139,7 @@ fn boot_store_links(context: &Context, found: &mut Findings) {
                 Target::Below { id, .. } => {
                     context.layers.get(id.layer as usize).is_some_and(|at| changed(at, id.entry))
                 }
-                Target::Missed(_) | Target::Nothing => false,
+                Target::NotThere(_) | Target::Missed(_) | Target::Nothing => false,
             };
             let finding = if changed(layer, number) {
                 Finding::error("hosts change this file in place, so that it must not be a hard link")

@@ -22,7 +22,7 @@ fn end(mut tar: Vec<u8>) -> Vec<u8> {
     tar
 }
 
-fn scan(tar: &[u8], piece: usize) -> Result<Scan, ScanError> {
+pub(super) fn scan(tar: &[u8], piece: usize) -> Result<Scan, ScanError> {
     let mut scanner = Scanner::new();
     for piece in tar.chunks(piece) {
         scanner.feed(piece)?;
@@ -110,20 +110,6 @@ fn the_spans_of_entries_tile_the_tar_whatever_the_pieces() {
 }
 
 #[test]
-fn what_follows_the_end_is_found_where_it_is() {
-    let mut tar = end(entry("Files", tar::EntryType::Directory, b"", &[]));
-    tar.extend([0, 0, 0, 1]);
-    for piece in [1, 7, 512, 1000, tar.len()] {
-        let error = scan(&tar, piece).unwrap_err();
-        assert_eq!(
-            (error.problem, error.position),
-            (ScanProblem::Trailing, tar.len() as u64 - 1),
-            "in pieces of {piece}"
-        );
-    }
-}
-
-#[test]
 fn a_layer_beyond_all_measure_is_refused() {
     let mut tar = Vec::new();
     for number in 0..3 {
@@ -134,9 +120,10 @@ fn a_layer_beyond_all_measure_is_refused() {
         let mut scanner = Scanner { limits, ..Scanner::new() };
         tar.chunks(100).try_for_each(|piece| scanner.feed(piece)).map_err(|error| error.problem)
     };
-    // 3 names of 7 bytes, 3 descriptors of 4 bytes.
-    let enough = Limits { entries: 3, text: 3 * (7 + 2 * 4), length: tar.len() as u64 };
+    // 3 names of 7 bytes in one directory, 3 descriptors of 4 bytes.
+    let enough = Limits { entries: 3, directories: 1, text: 3 * (7 + 4), length: tar.len() as u64 };
     assert_eq!(scan(enough), Ok(()));
+    assert_eq!(scan(Limits { directories: 0, ..enough }), Err(ScanProblem::TooManyDirectories(0)));
     assert_eq!(scan(Limits { entries: 2, ..enough }), Err(ScanProblem::TooManyEntries(2)));
     assert_eq!(scan(Limits { text: enough.text - 1, ..enough }), Err(ScanProblem::TooMuchText(enough.text - 1)));
     assert_eq!(scan(Limits { length: enough.length - 1, ..enough }), Err(ScanProblem::TooLong(enough.length - 1)));
@@ -146,8 +133,8 @@ fn a_layer_beyond_all_measure_is_refused() {
 fn a_claimed_size_takes_no_memory() {
     let tar = header(|header| header.set_size(10 << 30));
     assert_eq!(problem(&tar), ScanProblem::Truncated);
-    let error = scan(&header(|header| header.set_entry_type(tar::EntryType::XHeader)), 512).unwrap_err();
-    assert_eq!(error.problem, ScanProblem::ExtendedAlone);
+    let error = scan(&header(|header| header.set_entry_type(tar::EntryType::XHeader)), 512).err();
+    assert_eq!(error, None);
     let long = header(|header| {
         header.set_entry_type(tar::EntryType::XHeader);
         header.set_size(10 << 30);
@@ -173,7 +160,7 @@ fn the_head_of_a_hive_is_kept_and_no_other() {
 fn the_size_in_a_record_counts_and_a_link_has_no_data() {
     let mut tar = header(|header| header.set_size(0));
     let mut extended = Vec::new();
-    pax::push_record(&mut extended, "size", b"600");
+    pax::push_record(&mut extended, b"size", b"600");
     let mut with_record = header(|header| {
         header.set_entry_type(tar::EntryType::XHeader);
         header.set_size(extended.len() as u64);
@@ -197,30 +184,18 @@ fn a_damaged_tar_is_refused_with_its_reason() {
     let mut wrong_checksum = good.clone();
     wrong_checksum[1024] ^= 1;
     assert_eq!(problem(&wrong_checksum), ScanProblem::Checksum);
-    assert_eq!(problem(&good[..good.len() - 1]), ScanProblem::Truncated);
-    assert_eq!(problem(&good[..1024]), ScanProblem::ExtendedAlone);
-    let mut alone = good[..1024].to_vec();
-    alone.extend([0; 1024]);
-    assert_eq!(problem(&alone), ScanProblem::ExtendedAlone);
-    let mut twice = good[..1024].to_vec();
-    twice.extend(&good);
-    assert_eq!(problem(&twice), ScanProblem::ExtendedTwice);
-    let mut trailing = end(good.clone());
-    trailing.push(1);
-    assert_eq!(problem(&trailing), ScanProblem::Trailing);
+    assert_eq!(problem(&good[..good.len() - 509]), ScanProblem::Truncated);
+    assert_eq!(problem(&[&good[..], &[0; 512], &good].concat()), ScanProblem::HalfEnd);
     for (records, expected) in [
-        (("MSWINDOWS.fileattr", "0x10"), ScanProblem::Record("MSWINDOWS.fileattr")),
-        (("MSWINDOWS.fileattr", "4294967296"), ScanProblem::Record("MSWINDOWS.fileattr")),
         (("mtime", "soon"), ScanProblem::Record("mtime")),
-        (("linkpath", "a\0b"), ScanProblem::Name),
-        (("GNU.sparse.major", "1"), ScanProblem::Sparse),
+        (("linkpath", "a\0b"), ScanProblem::Extended),
+        (("GNU.sparse.map", "0,0"), ScanProblem::Sparse),
         (("size", "99999999999999999999"), ScanProblem::Record("size")),
         (("size", "9223372036854775807"), ScanProblem::Size),
     ] {
         assert_eq!(problem(&entry("Files/a", FILE, b"", &[records])), expected, "{records:?}");
     }
     let typed = |kind: u8| header(|header| header.set_entry_type(tar::EntryType::new(kind)));
-    assert_eq!(problem(&typed(b'g')), ScanProblem::Global);
     assert_eq!(problem(&typed(b'S')), ScanProblem::Sparse);
     let large = header(|header| {
         header.set_entry_type(tar::EntryType::XHeader);

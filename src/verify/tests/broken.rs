@@ -5,6 +5,7 @@ use crate::hive::base_block::tests::head;
 use crate::image::Digest;
 use crate::layer::EntryKind;
 use crate::layer::index::Compression;
+use crate::layer::records::Oddity;
 use crate::verify::RULES;
 use crate::verify::Severity::{self, Error, Warning};
 
@@ -12,6 +13,7 @@ type Case = (&'static str, Severity, fn(&mut TestImage));
 
 const SYSTEM: &str = "Files/Windows/System32/config/SYSTEM";
 const BCD: &str = "UtilityVM/Files/EFI/Microsoft/Boot/BCD";
+const UVM_NTDLL: &str = "UtilityVM/Files/Windows/System32/ntdll.dll";
 const SXS: &str = "Files/Windows/WinSxS/one/ntdll.dll";
 
 /// Changes of names.
@@ -44,6 +46,29 @@ const NAMES: &[Case] = &[
     ("name-lengths", Error, |image| image.add(0, file(&format!("Files/{}", "a".repeat(256))))),
     ("name-lengths", Error, |image| image.add(0, file(&format!("Files/{}", "🦀".repeat(128))))),
     ("name-lengths", Error, |image| image.add(0, file(&format!("Files{}", "/a".repeat(20_000))))),
+    ("name-lengths", Error, |image| image.add(0, file(&format!("Files{}", "/a".repeat(16_381))))),
+    ("unicode-names", Warning, |image| image.add(0, file("Files/gr<F6>"))),
+    ("unicode-names", Warning, |image| image.add(0, file("Files/bad<ED><A0><80>"))),
+    ("unicode-names", Error, |image| image.add(0, link("Files/bad<ED><A0><80>", "Files/License.txt"))),
+    ("unicode-names", Error, |image| {
+        image.add(0, file("Files/gr<F6>"));
+        image.add(0, file("Files/GR<E9>"));
+    }),
+    ("unicode-names", Error, |image| {
+        image.add(0, file("Files/gr\u{fffd}"));
+        image.add(0, file("Files/gr<F6>"));
+    }),
+    ("unicode-names", Error, |image| {
+        // A surrogate pair of which each half is encoded for itself is the character to Windows.
+        image.add(0, file("Files/\u{10000}"));
+        image.add(0, file("Files/<ED><A0><80><ED><B0><80>"));
+    }),
+    ("unicode-names", Warning, |image| {
+        // One name only to hosts that do not keep surrogates.
+        image.add(0, file("Files/<ED><A0><80>"));
+        image.add(0, file("Files/<ED><A0><81>"));
+    }),
+    ("name-characters", Error, |image| image.add(0, file("Files/a<3C>b"))),
     ("reserved-suffix", Error, |image| image.add(0, file("Files/Windows.$wcidirs$"))),
     ("top-level-names", Error, |image| image.add(0, file("files/a"))),
     ("top-level-names", Error, |image| image.add(0, file("layout"))),
@@ -68,6 +93,18 @@ const ORDER: &[Case] = &[
     ("unique-names", Error, |image| image.add(0, file("Files/License.txt"))),
     ("unique-names", Error, |image| image.add(0, file("Files/LICENSE.txt"))),
     ("unique-names", Error, |image| image.add(1, link("Files/Windows/system32", "Files/License.txt"))),
+    ("entry-types", Warning, |image| image.add(0, entry(EntryKind::Other(b'g'), "pax_global_header"))),
+    ("parents-first", Error, |image| image.add(0, entry(EntryKind::Other(b'g'), "Files/none/pax"))),
+    ("tar-end", Warning, |image| {
+        image.layers[0].entries_end = 1024;
+        image.layers[0].unpacked_size = 1000;
+    }),
+    ("windows-records", Error, |image| image.remark(0, "Files/License.txt", Oddity::Attributes)),
+    ("windows-records", Error, |image| image.remark(0, "Files/License.txt", Oddity::CreationTime)),
+    ("windows-records", Error, |image| image.remark(0, "Files/License.txt", Oddity::SecurityDescriptor)),
+    ("windows-records", Error, |image| image.remark(0, "Files/License.txt", Oddity::Sddl)),
+    ("windows-records", Error, |image| image.remark(1, "Files/Windows", Oddity::ExtendedAttribute)),
+    ("security-descriptors", Warning, |image| image.edit(0, "Files/License.txt").security = None),
     ("entry-types", Error, |image| image.add(0, entry(EntryKind::Other(b'3'), "Files/device"))),
     ("directory-attribute", Error, |image| image.edit(0, "Files/Windows").attributes = Some(0x20)),
     ("directory-attribute", Error, |image| image.edit(0, "Files/License.txt").attributes = Some(0x30)),
@@ -90,6 +127,14 @@ const LINKS: &[Case] = &[
         image.add(1, target);
     }),
     ("link-targets", Error, |image| image.add(1, link("Files/a", "Files/Windows/System32/NEW.dll"))),
+    ("link-targets", Error, |image| image.insert_before(1, "UtilityVM", link("Files/Windows/a", UVM_NTDLL))),
+    ("link-targets", Error, |image| {
+        image.remove_tree(1, "UtilityVM");
+        image.add(1, link("Files/Windows/a", UVM_NTDLL));
+    }),
+    // The servicing layer deletes this one.
+    ("link-targets", Error, |image| image.add(1, link("Files/Windows/a", UVM_NTDLL))),
+    ("link-targets", Error, |image| image.add(1, link("UtilityVM/Files/Windows/a", UVM_NTDLL))),
     ("link-targets", Error, |image| {
         // A servicing layer links into the base layer, where the file is gone.
         drop(image.remove(0, SXS));
@@ -219,7 +264,9 @@ const DOCUMENTS: &[Case] = &[
     ("history", Warning, |image| image.facts.history = Some(3)),
     ("layer-media-types", Error, |image| image.facts.layers[0].media_type = "application/zip".into()),
     ("layer-media-types", Error, |image| image.facts.layers[0].media_type += "+xz"),
-    ("layer-compression", Error, |image| image.layers[0].compression = Compression::None),
+    ("layer-compression", Warning, |image| image.layers[0].compression = Compression::None),
+    ("layer-compression", Warning, |image| image.layers[0].compression = Compression::Zstd),
+    ("layer-count", Warning, |image| image.facts.layers = vec![image.facts.layers[0].clone(); 126]),
     ("layer-compression", Error, |image| {
         image.facts.layers[0].media_type = "application/vnd.oci.image.layer.v1.tar".into();
     }),

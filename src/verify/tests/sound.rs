@@ -12,6 +12,8 @@ fn a_sound_image_has_no_findings() {
     assert_eq!(TestImage::sound().verify(), []);
 }
 
+const SXS: &str = "Files/Windows/WinSxS/one/ntdll.dll";
+
 /// Images near to a broken one, which break no rule.
 /// A change of a sound image, with a name.
 type Change = (&'static str, fn(&mut TestImage));
@@ -72,6 +74,28 @@ const SOUND: &[Change] = &[
     ("a target that a layer in between deletes", |image| {
         image.layers[1].entries.retain(|entry| entry.path.tree() != crate::layer::Tree::UtilityVm);
         image.add(1, whiteout("Files/Windows/System32/.wh.ntdll.dll"));
+    }),
+    ("a descriptor of the old form", |image| {
+        image.edit(0, "Files/License.txt").security = None;
+        image.remark(0, "Files/License.txt", crate::layer::records::Oddity::OldSecurityDescriptor);
+    }),
+    ("no descriptor where none is needed", |image| {
+        image.edit(0, "Files").security = None;
+        image.edit(0, SXS).security = None;
+        image.edit(0, "Files/Windows/notes.txt:mark").security = None;
+        image.edit(1, "Hives/System_Delta").security = None;
+    }),
+    ("a link into the utility VM behind its entry", |image| {
+        image.add(1, link("Files/Windows/a", "UtilityVM/Files/EFI/Microsoft/Boot/bootmgfw.efi"));
+    }),
+    ("a link into the utility VM behind a whiteout there", |image| {
+        image.insert_before(1, "UtilityVM", whiteout("UtilityVM/Files/EFI/.wh.Microsoft"));
+        let system = "UtilityVM/Files/Windows/System32/config/SYSTEM";
+        image.insert_before(1, "UtilityVM", link("Files/Windows/a", system));
+    }),
+    ("names beyond ASCII", |image| {
+        image.add(0, file("Files/größe"));
+        image.add(0, file("Files/gr\u{fffd}"));
     }),
     ("a BCD that the index kept no head of", |image| {
         image.edit(0, "UtilityVM/Files/EFI/Microsoft/Boot/BCD").head = None;

@@ -7,6 +7,7 @@ use crate::hive::base_block::tests::{delta_head, head};
 use crate::image::Platform;
 use crate::image::{Descriptor, Digest};
 use crate::layer::index::Compression;
+use crate::layer::records::{Oddity, Remark};
 use crate::layer::{Entry, EntryKind, LayerIndex, LayerPath, LayerStack};
 use crate::verify::{Finding, ImageFacts, Subject, verify};
 
@@ -77,6 +78,12 @@ impl TestImage {
         &mut self.layers[layer].entries[place]
     }
 
+    /// Says something of an entry's records.
+    pub fn remark(&mut self, layer: usize, name: &str, what: Oddity) {
+        let entry = u32::try_from(self.place(layer, name)).expect("few entries");
+        self.layers[layer].remarks.push(Remark { entry, what });
+    }
+
     pub fn verify(&self) -> Vec<Finding> {
         let stack = LayerStack::new(self.layers.iter().cloned().map(Arc::new).collect());
         verify(&Subject { stack: &stack, image: self.facts.clone() })
@@ -102,7 +109,7 @@ pub fn entry(kind: EntryKind, name: &str) -> Entry {
         data: 0,
         size: 0,
         attributes,
-        security: None,
+        security: Some(0),
         modified: 0,
         checksum: 0,
         head: None,
@@ -151,8 +158,10 @@ fn layer(number: usize, entries: Vec<Entry>) -> LayerIndex {
         diff_id: Digest::of(&[number as u8, 2]),
         unpacked_size: 0,
         entries_end: 0,
+        ends_in_zeros: true,
+        remarks: Vec::new(),
         entries,
-        security: Vec::new(),
+        security: vec!["AQAA".into()],
         blocks: crate::gzip::BlockMap::default(),
         registry: None,
     }
