@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
@@ -21,19 +21,38 @@ pub enum TextError {
     #[error("`{0}` is not text in UTF-8; save it in that encoding")]
     NotText(String),
     /// The file is larger than anything that people write by hand.
-    #[error("`{0}` is larger than {limit} KiB; is it the right file?", limit = MAX_SIZE >> 10)]
-    TooLarge(String),
+    #[error("`{0}` is larger than {limit} KiB; is it the right file?", limit = .1 >> 10)]
+    TooLarge(String, u64),
 }
 
 /// Reads the text of a file; `action` is the verb for errors, such as `read the profile`.
 pub fn read_text(action: &'static str, path: &Path) -> Result<String, TextError> {
+    read_text_up_to(MAX_SIZE, action, path)
+}
+
+/// The same for a file that may be larger.
+pub fn read_text_up_to(limit: u64, action: &'static str, path: &Path) -> Result<String, TextError> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes)).context_path(action, path)?;
+    let file = open_file(path).context_path(action, path)?;
+    file.take(limit + 1).read_to_end(&mut bytes).context_path(action, path)?;
     let name = || path.display().to_string();
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(TextError::TooLarge(name()));
+    if bytes.len() as u64 > limit {
+        return Err(TextError::TooLarge(name(), limit));
     }
     String::from_utf8(bytes).map_err(|_| TextError::NotText(name()))
+}
+
+/// Opens a file to read it. What is no file is refused before it is opened: a pipe would wait for ever for somebody to write
+/// to it, and a device may never end.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    let metadata = path.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, and not a file"));
+    }
+    File::open(path)
 }
 
 /// A wrong place in a file.

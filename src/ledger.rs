@@ -49,6 +49,8 @@ pub struct Ledger {
     pub layers: Vec<Layer>,
     /// What each rule saved.
     pub rules: Vec<Rule>,
+    /// The keep rules, with what they name in vain.
+    pub keeps: Vec<Keep>,
     /// What stays although a rule would remove it.
     pub kept: Vec<Kept>,
     /// All layers together.
@@ -231,10 +233,25 @@ pub struct Rule {
     pub entries: u64,
     /// Names among them whose data stays under other names.
     pub kept_by_links: u64,
-    /// Bytes of file data freed, each file counted once.
-    pub unpacked: u64,
+    /// Bytes of file data freed, each byte credited to one rule: that of a file's last name that goes. Less than nothing if
+    /// more data had to be written than was freed.
+    pub unpacked: i64,
     /// About how many compressed bytes these took.
     pub compressed: u64,
+    /// Bytes of file data that would come back if this rule alone were missing.
+    pub alone: i64,
+    /// Its patterns that matched nothing.
+    pub without_match: Vec<String>,
+    /// Its exceptions that matched nothing.
+    pub except_without_match: Vec<String>,
+}
+
+/// What a keep rule names in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keep {
+    /// The profile that has the rule.
+    pub profile: String,
     /// Its patterns that matched nothing.
     pub without_match: Vec<String>,
 }
@@ -295,7 +312,9 @@ impl Rule {
                 kept_by_links: outcome.kept_by_links,
                 unpacked: outcome.unpacked,
                 compressed: outcome.compressed,
+                alone: outcome.alone,
                 without_match: outcome.without_match.clone(),
+                except_without_match: outcome.except_without_match.clone(),
             }
         };
         plan.rules.iter().enumerate().map(record).collect()
@@ -305,12 +324,23 @@ impl Rule {
 /// Why things go that no rule removes.
 const SHADOWED_REASON: &str = "a layer above replaces or deletes it, so no container ever sees it";
 
+impl Keep {
+    /// The keep rules of a plan.
+    pub fn all(plan: &Plan) -> Vec<Keep> {
+        let record = |keep: &plan::KeepOutcome| Keep {
+            profile: keep.profile.clone(),
+            without_match: keep.without_match.clone(),
+        };
+        plan.keeps.iter().map(record).collect()
+    }
+}
+
 impl Kept {
     /// What stays by a plan although a rule would remove it.
     pub fn all(rules: &RuleSet, plan: &Plan) -> Vec<Kept> {
         let record = |kept: &plan::Kept| Kept {
             path: kept.path.clone(),
-            rule: rules.removes[usize::from(kept.rule)].full_id(),
+            rule: rules.removes[kept.rule.place()].full_id(),
             reason: kept.reason.clone(),
         };
         plan.kept.iter().map(record).collect()

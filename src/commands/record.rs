@@ -14,8 +14,8 @@ use crate::image::edit::{
 use crate::image::{Config, Descriptor, Digest, Document, HistoryEntry, Manifest, media_type};
 use crate::layer::LayerIndex;
 use crate::ledger::{
-    Base, Kept, Layer, LayerOutcome, LayerState, Ledger, MEDIA_TYPE, Outcome, Profile, Pull, Role, Rule, SCHEMA, Tool,
-    Totals,
+    Base, Keep, Kept, Layer, LayerOutcome, LayerState, Ledger, MEDIA_TYPE, Outcome, Profile, Pull, Role, Rule, SCHEMA,
+    Tool, Totals,
 };
 use crate::profile::RuleSet;
 use crate::report::Report;
@@ -200,6 +200,7 @@ pub(super) fn ledger(
         pull: Pull::of(&layers),
         layers,
         rules: Rule::all(rules, &slimmed.plan),
+        keeps: Keep::all(&slimmed.plan),
         kept: Kept::all(rules, &slimmed.plan),
         warnings,
     }

@@ -5,9 +5,12 @@
 //! earlier, without regard to case; in an upper layer it first looks for exactly that spelling among the names that came
 //! earlier, and then in the layers below, topmost first, without regard to case.
 
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
 
-use super::{EntryKind, FoldedPath, LayerIndex, NameId, Names};
+use super::path::NameMap;
+use super::{EntryKind, FoldedPath, LayerIndex, LayerStack, NameId, Names};
 
 /// One entry of an image: the number of its layer, from the base upward, and its number in that layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,6 +47,7 @@ pub struct LinkGroups {
     targets: Vec<Vec<(u32, EntryId)>>,
     /// For each layer: entry number of each hard link, and the name that it names as its target, if there is such a name.
     named: Vec<Vec<(u32, Option<NameId>)>>,
+    crowds: Crowds,
 }
 
 const NONE: u32 = u32::MAX;
@@ -55,6 +59,7 @@ impl LinkGroups {
             group_of: layers.iter().map(|layer| vec![NONE; layer.entries.len()]).collect(),
             targets: vec![Vec::new(); layers.len()],
             named: vec![Vec::new(); layers.len()],
+            crowds: Crowds::find(layers, names),
             ..LinkGroups::default()
         };
         let mut folded = String::new();
@@ -70,7 +75,7 @@ impl LinkGroups {
                 found.named[layer].push((link.entry, name));
                 // A link that leads nowhere is in no group; `verify` tells of it.
                 if let Some(name) = name
-                    && let Some(target) = resolve_name(layers, names, link, target, name)
+                    && let Some(target) = found.crowds.resolve(layers, names, link, target, name)
                     && found.join(layers, link, target)
                 {
                     found.targets[layer].push((link.entry, target));
@@ -105,6 +110,19 @@ impl LinkGroups {
         &self.groups
     }
 
+    /// The place in [`LinkGroups::groups`] of the group that an entry belongs to.
+    pub fn group_number(&self, entry: EntryId) -> Option<usize> {
+        let group = *self.group_of.get(entry.layer as usize)?.get(entry.entry as usize)?;
+        (group != NONE).then_some(group as usize)
+    }
+
+    /// The entry that a Windows host finds for a link at this place which is to lead to that entry, under its own name.
+    pub fn resolve_to(&self, stack: &LayerStack, link: EntryId, target: EntryId) -> Option<EntryId> {
+        let name = stack.names().of(target);
+        let text = stack.entry(target).path.as_str();
+        self.crowds.resolve(stack.layers(), stack.names(), link, text, name)
+    }
+
     /// The group that an entry belongs to, or nothing for a file with one name and for what is no file.
     pub fn group_of(&self, entry: EntryId) -> Option<&Group> {
         let group = *self.group_of.get(entry.layer as usize)?.get(entry.entry as usize)?;
@@ -125,24 +143,64 @@ impl LinkGroups {
     }
 }
 
-/// The entry that a Windows host finds for a link with this target at this place.
-///
-/// A target in the same layer whose spelling differs only in case is taken as the last resort: the host would not find
-/// it in an upper layer, which [`crate::verify`] says, but it is the file that is meant.
-pub fn resolve(layers: &[&LayerIndex], names: &Names, link: EntryId, target: &str) -> Option<EntryId> {
-    let name = names.find(FoldedPath::new(target).as_str())?;
-    resolve_name(layers, names, link, target, name)
-}
+/// Names that one layer has many times over, each time spelled in some way. No image of Windows has them; without their own
+/// lists, looking for the right one would take as long as there are of them, for each link.
+#[derive(Debug, Clone, Default)]
+struct Crowds(NameMap<(NameId, u32), NameMap<Box<str>, Vec<u32>>>);
 
-/// Like [`resolve`], with the name that the target folds to.
-fn resolve_name(layers: &[&LayerIndex], names: &Names, link: EntryId, target: &str, name: NameId) -> Option<EntryId> {
-    let candidates = names.entries(name);
-    let earlier_here = || candidates.iter().rev().filter(|id| id.layer == link.layer && id.entry < link.entry);
-    let spelled_same =
-        |id: &&EntryId| layers[id.layer as usize].entries[id.entry as usize].path.as_str() == target || link.layer == 0;
-    earlier_here()
-        .find(spelled_same)
-        .or_else(|| candidates.iter().rev().find(|id| id.layer < link.layer))
-        .or_else(|| earlier_here().next())
-        .copied()
+/// How many entries of one name are looked through one by one.
+const FEW: usize = 8;
+
+impl Crowds {
+    fn find<L: Deref<Target = LayerIndex>>(layers: &[L], names: &Names) -> Crowds {
+        let mut crowds = Crowds::default();
+        for name in names.all() {
+            let entries = names.entries(name);
+            if entries.len() <= FEW {
+                continue;
+            }
+            for same_layer in entries.chunk_by(|one, other| one.layer == other.layer) {
+                // In the base layer no spelling counts.
+                if same_layer.len() <= FEW || same_layer[0].layer == 0 {
+                    continue;
+                }
+                let spellings = crowds.0.entry((name, same_layer[0].layer)).or_default();
+                for id in same_layer {
+                    let path = layers[id.layer as usize].entries[id.entry as usize].path.as_str();
+                    spellings.entry(path.into()).or_default().push(id.entry);
+                }
+            }
+        }
+        crowds
+    }
+
+    /// The entry that a Windows host finds for a link with this target, which folds to this name.
+    ///
+    /// A target in the same layer whose spelling differs only in case is taken as the last resort: the host would not find
+    /// it in an upper layer, which [`crate::verify`] says, but it is the file that is meant.
+    fn resolve<L: Deref<Target = LayerIndex>>(
+        &self,
+        layers: &[L],
+        names: &Names,
+        link: EntryId,
+        target: &str,
+        name: NameId,
+    ) -> Option<EntryId> {
+        let candidates = names.entries(name);
+        let below = &candidates[..candidates.partition_point(|id| id.layer < link.layer)];
+        let earlier = &candidates[below.len()..candidates.partition_point(|id| *id < link)];
+        let exact = match self.0.get(&(name, link.layer)) {
+            Some(spellings) => spellings.get(target).and_then(|entries| {
+                let before = entries.partition_point(|&entry| entry < link.entry);
+                Some(EntryId { layer: link.layer, entry: *entries[..before].last()? })
+            }),
+            None => {
+                let spelled_same = |id: &&EntryId| {
+                    link.layer == 0 || layers[id.layer as usize].entries[id.entry as usize].path.as_str() == target
+                };
+                earlier.iter().rev().find(spelled_same).copied()
+            }
+        };
+        exact.or_else(|| below.last().or_else(|| earlier.last()).copied())
+    }
 }

@@ -54,10 +54,15 @@ impl Shadows {
 
     /// Hides files that a layer above has again.
     fn hide_replaced(&mut self, stack: &LayerStack, entries: &[EntryId]) {
-        for &id in entries.iter().filter(|&&id| !is_directory(stack, id)) {
-            let above = entries.iter().find(|above| above.layer > id.layer && !is_directory(stack, **above));
-            if let Some(above) = above {
-                self.hide(id, above.layer);
+        // From above: the lowest layer above the one that is looked at, and that layer itself.
+        let (mut above, mut here) = (None, None);
+        for &id in entries.iter().rev().filter(|&&id| !is_directory(stack, id)) {
+            if here.is_some_and(|layer| layer > id.layer) {
+                above = here;
+            }
+            here = Some(id.layer);
+            if let Some(by) = above {
+                self.hide(id, by);
             }
         }
     }
@@ -76,13 +81,12 @@ impl Shadows {
     /// Hides what lies below these names, and the streams of all that is hidden.
     fn hide_below(&mut self, stack: &LayerStack, graves: &Graves) {
         for (number, layer) in stack.layers().iter().enumerate() {
-            let number = number as u32;
             // Entries of one directory come together, so that most of them ask for the same one.
             let mut parent = None;
             let mut parent_by = None;
             let mut owner_by = None;
             for (at, entry) in layer.entries.iter().enumerate() {
-                let id = EntryId { layer: number, entry: at as u32 };
+                let id = EntryId::new(number, at);
                 if entry.kind == EntryKind::Stream {
                     if let Some(by) = owner_by {
                         self.hide(id, by);
@@ -93,7 +97,7 @@ impl Shadows {
                     let directory = stack.names().parent(stack.names().of(id));
                     if directory != parent {
                         parent = directory;
-                        parent_by = directory.and_then(|directory| graves.above(stack.names(), directory, number));
+                        parent_by = directory.and_then(|directory| graves.above(stack.names(), directory, id.layer));
                     }
                     if let Some(by) = parent_by {
                         self.hide(id, by);
@@ -116,7 +120,11 @@ impl Graves {
             for (at, _) in whiteouts {
                 let target = stack.names().of(EntryId::new(number, at));
                 if in_file_tree(stack.names().text(target)) {
-                    graves.entry(target).or_default().push(number as u32);
+                    let layers = graves.entry(target).or_default();
+                    let number = EntryId::new(number, at).layer;
+                    if layers.last() != Some(&number) {
+                        layers.push(number);
+                    }
                 }
             }
         }
@@ -132,6 +140,7 @@ impl Graves {
             let graves = self.0.entry(name).or_default();
             graves.extend(layers);
             graves.sort_unstable();
+            graves.dedup();
         }
     }
 

@@ -1,8 +1,8 @@
 //! Link groups that lose their holder, and links that lose their target.
 
 use super::{Action, LayerLimit};
-use crate::layer::links::{Group, resolve};
-use crate::layer::{EntryId, LayerStack};
+use crate::layer::links::Group;
+use crate::layer::{EntryId, EntryKind, LayerStack, Tree};
 
 /// Moves the data of every group that loses its holder to its first surviving name, and points links that lose their target
 /// to a name that is there.
@@ -11,11 +11,12 @@ use crate::layer::{EntryId, LayerStack};
 /// layer: the links can stay as they are when their targets do. The actions are of no use then.
 pub(super) fn promote(stack: &LayerStack, actions: &mut [Vec<Action>], limits: &[LayerLimit]) -> Vec<(EntryId, usize)> {
     let mut refused = Vec::new();
+    let settler = Settler::new(stack);
     for group in stack.links().groups() {
         if !group.members.iter().any(|&member| goes(actions, member)) {
             continue;
         }
-        for (entry, action) in settle(stack, group, actions) {
+        for (entry, action) in settler.settle(group, |member| goes(actions, member)) {
             if let Action::Promote(from) = action
                 && from.layer != entry.layer
                 && limits[entry.layer as usize] != LayerLimit::Free
@@ -28,25 +29,79 @@ pub(super) fn promote(stack: &LayerStack, actions: &mut [Vec<Action>], limits: &
     refused
 }
 
-/// What becomes of the surviving names of a group that loses one.
-fn settle(stack: &LayerStack, group: &Group, actions: &[Vec<Action>]) -> Vec<(EntryId, Action)> {
-    let layers = stack.indexes();
-    let mut changes = Vec::new();
-    let mut survivors: Vec<EntryId> = Vec::new();
-    for &member in group.members.iter().filter(|&&member| !goes(actions, member)) {
-        let target_stays = stack.links().target(member).is_none_or(|target| !goes(actions, target));
-        if !target_stays {
-            // A name can serve as target only if the host, looking for it from here, finds the entry that is meant, and not
-            // one of the same name in a layer between.
-            let found = survivors.iter().find(|&&survivor| {
-                let name = stack.entry(survivor).path.as_str();
-                resolve(&layers, stack.names(), member, name) == Some(survivor)
-            });
-            changes.push((member, found.map_or(Action::Promote(group.holder), |&survivor| Action::Retarget(survivor))));
+/// Finds out what becomes of the names of link groups when some of them go.
+pub(super) struct Settler<'a> {
+    stack: &'a LayerStack,
+    /// For each layer, the entry at which a host makes the layer's UtilityVM ready: its directory.
+    utility_vm: Vec<Option<EntryId>>,
+}
+
+impl<'a> Settler<'a> {
+    pub(super) fn new(stack: &'a LayerStack) -> Settler<'a> {
+        let mut utility_vm = vec![None; stack.layers().len()];
+        for &id in stack.names().get("UTILITYVM").iter().rev() {
+            let entry = stack.entry(id);
+            if entry.kind == EntryKind::Directory && entry.path.tree() == Tree::UtilityVm {
+                utility_vm[id.layer as usize] = Some(id);
+            }
         }
-        survivors.push(member);
+        Settler { stack, utility_vm }
     }
-    changes
+
+    /// What becomes of the surviving names of a group that loses one, in their order.
+    ///
+    /// A name can serve as target only if the host, looking for it from the link, finds the entry that is meant, and not one of
+    /// the same name in a layer between. An entry that a host no longer finds is never found again by later links, so that
+    /// each survivor is passed once.
+    pub(super) fn settle(&self, group: &Group, goes: impl Fn(EntryId) -> bool) -> Vec<(EntryId, Action)> {
+        let mut changes = Vec::new();
+        let mut files = Survivors::default();
+        let mut others = Survivors::default();
+        for &member in group.members.iter().filter(|&&member| !goes(member)) {
+            let target_stays = self.stack.links().target(member).is_none_or(|target| !goes(target));
+            if !target_stays {
+                let of_files = files.first_for(self.stack, member);
+                let of_others =
+                    if self.reaches_utility_vm(member) { others.first_for(self.stack, member) } else { None };
+                let found = of_files.into_iter().chain(of_others).min();
+                changes.push((member, found.map_or(Action::Promote(group.holder), Action::Retarget)));
+            }
+            let survivors = if self.tree(member) == Tree::Files { &mut files } else { &mut others };
+            survivors.names.push(member);
+        }
+        changes
+    }
+
+    fn tree(&self, id: EntryId) -> Tree {
+        self.stack.entry(id).path.tree()
+    }
+
+    /// Whether a host that makes this link has the UtilityVM already (hcsshim `internal/wclayer/legacy.go`: `AddLink` looks
+    /// for a target in the UtilityVM in the layer's own, which is copied from the layer below when its directory comes).
+    fn reaches_utility_vm(&self, link: EntryId) -> bool {
+        link.layer == 0
+            || self.tree(link) != Tree::Files
+            || self.utility_vm[link.layer as usize].is_some_and(|first| first < link)
+    }
+}
+
+/// Surviving names in their order; those in front that no later link finds any more are passed.
+#[derive(Default)]
+struct Survivors {
+    names: Vec<EntryId>,
+    passed: usize,
+}
+
+impl Survivors {
+    fn first_for(&mut self, stack: &LayerStack, link: EntryId) -> Option<EntryId> {
+        while let Some(&survivor) = self.names.get(self.passed) {
+            if stack.links().resolve_to(stack, link, survivor) == Some(survivor) {
+                return Some(survivor);
+            }
+            self.passed += 1;
+        }
+        None
+    }
 }
 
 fn goes(actions: &[Vec<Action>], id: EntryId) -> bool {

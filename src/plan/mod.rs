@@ -7,7 +7,12 @@
 //! The steps: `select` finds the names that rules remove, `shadow` what upper layers replace, `remove` settles whiteouts
 //! and directories, `links` moves the data of link groups to surviving names, and `savings` counts.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+mod alone;
 mod links;
+mod matcher;
+mod pinned;
 mod remove;
 mod savings;
 mod select;
@@ -15,10 +20,12 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
+use self::pinned::Pinned;
 use crate::layer::{EntryId, LayerStack};
-use crate::profile::{RuleSet, Shadowed};
+use crate::profile::pattern::TooManyPatterns;
+use crate::profile::{RuleNumber, RuleSet, Shadowed};
 
-pub use savings::{LayerSummary, RuleOutcome};
+pub use savings::{KeepOutcome, LayerSummary, RuleOutcome};
 pub use select::{KeepReason, Kept};
 
 /// What happens to one entry.
@@ -38,7 +45,7 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The rule with this number in [`RuleSet::removes`] removes its name.
-    Rule(u16),
+    Rule(RuleNumber),
     /// A layer above replaces or deletes it.
     Shadowed,
     /// It is a whiteout, and what it deleted is gone.
@@ -64,6 +71,8 @@ pub struct Plan {
     pub layers: Vec<LayerPlan>,
     /// What each rule of [`RuleSet::removes`] does, in its order, and last what goes because it is shadowed, if that was asked for.
     pub rules: Vec<RuleOutcome>,
+    /// What each rule of [`RuleSet::keeps`] names in vain, in its order.
+    pub keeps: Vec<KeepOutcome>,
     /// What stays although a rule would remove it, sorted by path.
     pub kept: Vec<Kept>,
     /// What people should know, as sentences.
@@ -100,9 +109,12 @@ pub enum PlanError {
     /// More layers than Windows accepts.
     #[error("the image has {0} layers; Windows accepts at most 127")]
     TooManyLayers(usize),
-    /// The patterns of all rules together cannot be compiled.
-    #[error("the patterns of the profiles are too many or too large together: {0}")]
-    Patterns(String),
+    /// The patterns of all rules together are too many.
+    #[error(transparent)]
+    Patterns(#[from] TooManyPatterns),
+    /// There are more rules than numbers.
+    #[error("the profiles have too many rules")]
+    TooManyRules,
 }
 
 /// The most layers that a Windows container may have.
@@ -118,14 +130,17 @@ pub fn plan(stack: &LayerStack, rules: &RuleSet, limits: &[LayerLimit]) -> Resul
         return Err(PlanError::TooManyLayers(count));
     }
     let limits: Vec<LayerLimit> = (0..count).map(|layer| limits.get(layer).copied().unwrap_or_default()).collect();
-    let matcher = select::Matcher::new(rules)?;
-    let mut pinned = select::Pinned::by_limits(stack, &limits);
+    let matcher = matcher::Matcher::new(rules)?;
+    let verdicts = matcher.verdicts(rules, stack.names());
+    let silent = matcher.silent(rules, &verdicts);
+    let missing = silent.required(rules);
+    if !missing.is_empty() {
+        return Err(PlanError::RequiredMatchedNothing(missing));
+    }
+    let mut pinned = Pinned::by_limits(stack, &limits);
+    let mut round = 0;
     loop {
-        let selection = select::select(stack, rules, &matcher, &pinned);
-        let missing: Vec<String> = selection.required_without_match(rules);
-        if !missing.is_empty() {
-            return Err(PlanError::RequiredMatchedNothing(missing));
-        }
+        let selection = select::select(stack, rules, &verdicts, &pinned);
         let shadowed = match rules.shadowed {
             Shadowed::Drop => shadow::find(stack, &pinned),
             Shadowed::Keep => shadow::nothing(stack),
@@ -133,24 +148,41 @@ pub fn plan(stack: &LayerStack, rules: &RuleSet, limits: &[LayerLimit]) -> Resul
         let mut actions = remove::decide(stack, &selection, &shadowed, &limits);
         let refused = links::promote(stack, &mut actions, &limits);
         if refused.is_empty() {
-            return Ok(finish(stack, rules, selection, actions));
+            let counted =
+                savings::Counted { stack, rules, selection: &selection, shadowed: &shadowed, actions: &actions };
+            let outcomes = counted.outcomes(&silent);
+            return Ok(finish(stack, outcomes, savings::keep_outcomes(rules, silent), selection, actions));
         }
-        // What a layer may not take over has to stay where it is; that may change anything else. Each round pins a name that
-        // was to go, so there are not more rounds than names.
+        // What a layer may not take over has to stay where it is; that may change anything else.
         for (target, layer) in refused {
             pinned.pin(stack.names().of(target), layer);
+            // A chain of links shows one target more in each round; it is not worth a round for each of its links.
+            if round >= FEW_ROUNDS
+                && let Some(group) = stack.links().group_of(target)
+            {
+                group.members.iter().for_each(|&member| pinned.pin(stack.names().of(member), layer));
+            }
         }
+        round += 1;
     }
 }
 
-fn finish(stack: &LayerStack, rules: &RuleSet, selection: select::Selection, actions: Vec<Vec<Action>>) -> Plan {
-    let outcomes = savings::count(stack, rules, &selection, &actions);
+/// After so many rounds whole link groups stay where they are, and not only the names that a layer needs.
+const FEW_ROUNDS: u32 = 16;
+
+fn finish(
+    stack: &LayerStack,
+    rules: Vec<RuleOutcome>,
+    keeps: Vec<KeepOutcome>,
+    selection: select::Selection,
+    actions: Vec<Vec<Action>>,
+) -> Plan {
     let layers = actions
         .into_iter()
         .enumerate()
         .map(|(layer, actions)| LayerPlan { summary: savings::summarize(stack, layer, &actions), actions })
         .collect();
-    Plan { layers, rules: outcomes, kept: selection.kept, warnings: selection.warnings }
+    Plan { layers, rules, keeps, kept: selection.kept, warnings: selection.warnings }
 }
 
 impl Plan {

@@ -4,6 +4,7 @@ use super::select::Selection;
 use super::shadow::Droppable;
 use super::{Action, Cause, LayerLimit};
 use crate::layer::entry::stream_owner;
+use crate::layer::path::NameMap;
 use crate::layer::{EntryId, EntryKind, LayerStack, NameId};
 
 /// Decides for every entry whether it goes.
@@ -95,22 +96,22 @@ impl Removal<'_> {
         cause_of: &dyn Fn(NameId, EntryId) -> Option<Cause>,
         limits: &[LayerLimit],
     ) {
+        // A layer may delete a name many times over.
+        let mut known: NameMap<(NameId, usize), (bool, bool)> = NameMap::default();
         for (number, layer) in self.stack.layers().iter().enumerate() {
             for (at, entry) in layer.entries.iter().enumerate() {
-                if entry.whiteout_target().is_none() {
+                if entry.kind != EntryKind::Whiteout || entry.whiteout_target().is_none() {
                     continue;
                 }
                 let target = self.stack.names().of(EntryId::new(number, at));
-                let below = self.stack.names().entries(target).iter().filter(|id| (id.layer as usize) < number);
-                let mut had_any = false;
-                let mut stays_below = self.occupied[target.place()] & ((1 << number) - 1) != 0;
-                for &id in below {
-                    had_any = true;
-                    stays_below |= match self.stack.entry(id).kind {
-                        EntryKind::Directory => cause_of(target, id).is_none(),
-                        _ => !self.goes(id),
-                    };
-                }
+                let (had_any, stays_below) = match known.get(&(target, number)) {
+                    Some(&known) => known,
+                    None => {
+                        let below = self.below(target, number, cause_of);
+                        known.insert((target, number), below);
+                        below
+                    }
+                };
                 let rule = selection.rule_for(target);
                 let cause = match rule {
                     _ if stays_below || limits[number] == LayerLimit::Untouched => None,
@@ -120,10 +121,29 @@ impl Removal<'_> {
                 match cause {
                     Some(cause) => self.actions[number][at] = Action::Remove(cause),
                     // What it deletes lies in the directory that it lies in itself.
-                    None => self.occupy_above(target, number as u32),
+                    None => self.occupy_above(target, EntryId::new(number, at).layer),
                 }
             }
         }
+    }
+
+    /// Whether the layers below one have a name, and whether it or anything in it stays there.
+    fn below(
+        &self,
+        target: NameId,
+        number: usize,
+        cause_of: &dyn Fn(NameId, EntryId) -> Option<Cause>,
+    ) -> (bool, bool) {
+        let mut had_any = false;
+        let mut stays = self.occupied[target.place()] & ((1 << number) - 1) != 0;
+        for &id in self.stack.names().entries(target).iter().take_while(|id| (id.layer as usize) < number) {
+            had_any = true;
+            stays |= match self.stack.entry(id).kind {
+                EntryKind::Directory => cause_of(target, id).is_none(),
+                _ => !self.goes(id),
+            };
+        }
+        (had_any, stays)
     }
 
     /// An alternate data stream goes with the file it belongs to, which stands before it.

@@ -1,9 +1,13 @@
 //! What a plan frees: by rule, and by layer.
 //!
 //! A file with several names takes its bytes once, so removing one of them frees nothing. The bytes of a link group are freed
-//! by the rule, in the order of the rules, that removes its last name.
+//! by the rule that removes its last name: superseded names count as gone before any rule, and then the rules come in their
+//! order. Every byte is credited to one rule, so that all of them together are the difference between before and after.
 
+use super::alone;
+use super::matcher::Silent;
 use super::select::Selection;
+use super::shadow::Droppable;
 use super::{Action, Cause};
 use crate::layer::links::Group;
 use crate::layer::{Entry, EntryId, EntryKind, LayerStack};
@@ -18,10 +22,25 @@ pub struct RuleOutcome {
     pub entries: u64,
     /// How many of these are names of files whose data stays, because other names of the file do.
     pub kept_by_links: u64,
-    /// The bytes of file data that are freed, each file counted once.
-    pub unpacked: u64,
+    /// The bytes of file data that are freed, each file counted once. Less than nothing if more data has to be written than
+    /// the rule frees, because no host would find it under the names that stay.
+    pub unpacked: i64,
     /// About how many bytes of the compressed layers they take, by where they lie in these.
     pub compressed: u64,
+    /// The bytes of file data that would come back if this rule alone were missing. Bytes that several rules remove come
+    /// back by none of them, and those of a file with several names by each rule that removes one.
+    pub alone: i64,
+    /// Its patterns that match nothing in the image.
+    pub without_match: Vec<String>,
+    /// Its exceptions that match nothing in the image.
+    pub except_without_match: Vec<String>,
+}
+
+/// What one keep rule does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeepOutcome {
+    /// The profile that has the rule.
+    pub profile: String,
     /// Its patterns that match nothing in the image.
     pub without_match: Vec<String>,
 }
@@ -47,66 +66,142 @@ pub struct LayerSummary {
     pub retargeted: u64,
 }
 
-/// The name under which shadowed entries are counted.
+/// The name under which superseded entries are counted.
 pub const SHADOWED: &str = "layers/shadowed";
 
-/// Counts what each rule does.
-pub(super) fn count(
-    stack: &LayerStack,
-    rules: &RuleSet,
-    selection: &Selection,
-    actions: &[Vec<Action>],
-) -> Vec<RuleOutcome> {
-    let mut outcomes: Vec<RuleOutcome> = rules
-        .removes
-        .iter()
-        .zip(&selection.without_match)
-        .map(|(rule, without_match)| RuleOutcome {
-            rule: rule.full_id(),
-            without_match: without_match.clone(),
-            ..RuleOutcome::default()
-        })
-        .collect();
-    outcomes.push(RuleOutcome { rule: SHADOWED.to_owned(), ..RuleOutcome::default() });
-    let place = |cause: Cause| match cause {
-        Cause::Rule(rule) => usize::from(rule),
-        // A whiteout loses its meaning when what it deletes is dropped as shadowed.
-        Cause::Shadowed | Cause::Whiteout => rules.removes.len(),
-    };
-    for (number, layer) in stack.layers().iter().enumerate() {
-        for (at, entry) in layer.entries.iter().enumerate() {
-            let id = EntryId::new(number, at);
-            let Action::Remove(cause) = actions[number][at] else { continue };
-            outcomes[place(cause)].entries += 1;
-            let group = stack.links().group_of(id);
-            match group.map_or(Some(cause), |group| last_cause(group, actions)) {
-                Some(last) => {
-                    outcomes[place(last)].unpacked += entry.size;
-                    outcomes[place(last)].compressed += layer.stored_share(entry.start..entry.end());
+/// What is counted: a plan before it is given away.
+pub(super) struct Counted<'a> {
+    pub(super) stack: &'a LayerStack,
+    pub(super) rules: &'a RuleSet,
+    pub(super) selection: &'a Selection,
+    pub(super) shadowed: &'a Droppable,
+    pub(super) actions: &'a [Vec<Action>],
+}
+
+/// What becomes of the data of a link group.
+#[derive(Debug, Clone, Copy)]
+struct GroupFate {
+    /// Who removes the last of the names that go.
+    last: Option<Cause>,
+    /// How often the data is there afterwards.
+    copies: i64,
+}
+
+impl Counted<'_> {
+    /// What each rule does, in their order, and last what goes because it is superseded, if that was asked for.
+    pub(super) fn outcomes(&self, silent: &Silent) -> Vec<RuleOutcome> {
+        let mut outcomes: Vec<RuleOutcome> = self
+            .rules
+            .removes
+            .iter()
+            .zip(&silent.removes)
+            .map(|(rule, silent)| RuleOutcome {
+                rule: rule.full_id(),
+                without_match: silent.paths.clone(),
+                except_without_match: silent.except.clone(),
+                ..RuleOutcome::default()
+            })
+            .collect();
+        outcomes.push(RuleOutcome { rule: SHADOWED.to_owned(), ..RuleOutcome::default() });
+        self.count(&mut outcomes);
+        for (outcome, alone) in outcomes.iter_mut().zip(alone::count(self)) {
+            outcome.alone = alone;
+        }
+        if self.rules.shadowed == Shadowed::Keep {
+            outcomes.pop();
+        }
+        outcomes
+    }
+
+    /// The place of a cause in the list of outcomes.
+    pub(super) fn place(&self, cause: Cause) -> usize {
+        match cause {
+            Cause::Rule(rule) => rule.place(),
+            // A whiteout loses its meaning when what it deletes is dropped as superseded.
+            Cause::Shadowed | Cause::Whiteout => self.rules.removes.len(),
+        }
+    }
+
+    pub(super) fn action(&self, id: EntryId) -> Action {
+        self.actions[id.layer as usize][id.entry as usize]
+    }
+
+    fn count(&self, outcomes: &mut [RuleOutcome]) {
+        let groups = self.stack.links().groups();
+        let fates: Vec<GroupFate> = groups.iter().map(|group| self.fate(group)).collect();
+        for (group, fate) in groups.iter().zip(&fates) {
+            if let Some(last) = fate.last {
+                let outcome = &mut outcomes[self.place(last)];
+                let freed = signed(weight(self.stack, group.holder)).saturating_mul(1 - fate.copies);
+                outcome.unpacked = outcome.unpacked.saturating_add(freed);
+            }
+        }
+        for (number, layer) in self.stack.layers().iter().enumerate() {
+            // The link group whose data the file that came last holds, and the streams that move with it.
+            let mut held = (None, 0..0);
+            for (at, entry) in layer.entries.iter().enumerate() {
+                let id = EntryId::new(number, at);
+                if entry.kind != EntryKind::Stream {
+                    let group = self.stack.links().group_number(id).filter(|&group| groups[group].holder == id);
+                    held = (group, group.map_or(0..0, |_| layer.streams_of(at)));
                 }
-                None => {
-                    outcomes[place(cause)].kept_by_links += 1;
-                    outcomes[place(cause)].compressed += layer.stored_share(entry.start..entry.data);
+                let Action::Remove(cause) = self.actions[number][at] else { continue };
+                outcomes[self.place(cause)].entries += 1;
+                let group = match entry.kind {
+                    EntryKind::Stream => held.0.filter(|_| held.1.contains(&at)),
+                    _ => self.stack.links().group_number(id),
+                };
+                match group.map(|group| fates[group]) {
+                    None => {
+                        let outcome = &mut outcomes[self.place(cause)];
+                        outcome.unpacked = outcome.unpacked.saturating_add(signed(data(entry)));
+                        outcome.compressed += layer.stored_share(entry.start..entry.end());
+                    }
+                    Some(GroupFate { last: Some(last), copies: 0 }) => {
+                        outcomes[self.place(last)].compressed += layer.stored_share(entry.start..entry.end());
+                    }
+                    Some(_) => {
+                        let outcome = &mut outcomes[self.place(cause)];
+                        // Streams move with their file, headers and all.
+                        if entry.kind != EntryKind::Stream {
+                            outcome.kept_by_links += 1;
+                            outcome.compressed += layer.stored_share(entry.start..entry.data);
+                        }
+                    }
                 }
             }
         }
     }
-    if rules.shadowed == Shadowed::Keep {
-        outcomes.pop();
+
+    /// What becomes of a link group.
+    fn fate(&self, group: &Group) -> GroupFate {
+        let mut fate = GroupFate { last: None, copies: 0 };
+        for &member in &group.members {
+            match self.action(member) {
+                Action::Remove(cause) => {
+                    fate.last = fate.last.into_iter().chain([cause]).max_by_key(|&cause| order(cause))
+                }
+                Action::Promote(_) => fate.copies += 1,
+                Action::Keep if member == group.holder => fate.copies += 1,
+                Action::Keep | Action::Retarget(_) => {}
+            }
+        }
+        fate
     }
-    outcomes
 }
 
-/// Why the last name of a group goes, or nothing if one stays.
-fn last_cause(group: &Group, actions: &[Vec<Action>]) -> Option<Cause> {
-    let mut last = None;
-    for id in &group.members {
-        match actions[id.layer as usize][id.entry as usize] {
-            Action::Remove(cause) => last = last.max(Some(cause)),
-            _ => return None,
-        }
-    }
-    last
+/// In which order names count as gone: superseded ones first, and then the rules in their order.
+fn order(cause: Cause) -> (bool, Cause) {
+    (matches!(cause, Cause::Rule(_)), cause)
+}
+
+/// What the keep rules name in vain.
+pub(super) fn keep_outcomes(rules: &RuleSet, silent: Silent) -> Vec<KeepOutcome> {
+    let outcome = |(rule, silent): (&crate::profile::KeepRule, super::matcher::SilentRule)| KeepOutcome {
+        profile: rule.profile.clone(),
+        without_match: silent.paths,
+    };
+    rules.keeps.iter().zip(silent.keeps).map(outcome).collect()
 }
 
 /// Counts what becomes of a layer.
@@ -129,11 +224,17 @@ pub(super) fn summarize(stack: &LayerStack, number: usize, actions: &[Action]) -
                 summary.retargeted += 1;
             }
             Action::Promote(from) => {
+                let source = &stack.layers()[from.layer as usize];
                 let holder = stack.entry(*from);
                 summary.entries_after += 1;
                 summary.promoted += 1;
                 summary.unpacked_after += holder.size;
-                moved_in += stack.layers()[from.layer as usize].stored_share(holder.data..holder.end());
+                moved_in += source.stored_share(holder.data..holder.end());
+                for stream in source.streams_of(from.entry as usize).map(|at| &source.entries[at]) {
+                    summary.entries_after += 1;
+                    summary.unpacked_after += stream.size;
+                    moved_in += source.stored_share(stream.start..stream.end());
+                }
             }
         }
     }
@@ -141,7 +242,19 @@ pub(super) fn summarize(stack: &LayerStack, number: usize, actions: &[Action]) -
     summary
 }
 
-fn data(entry: &Entry) -> u64 {
+/// The bytes of a file with its alternate data streams.
+pub(super) fn weight(stack: &LayerStack, file: EntryId) -> u64 {
+    let layer = &stack.layers()[file.layer as usize];
+    let streams = layer.streams_of(file.entry as usize).map(|at| layer.entries[at].size).sum::<u64>();
+    data(stack.entry(file)) + streams
+}
+
+/// Bytes as a number that can also be less than nothing. The index refuses layers that do not fit.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+pub(super) fn data(entry: &Entry) -> u64 {
     match entry.kind {
         EntryKind::File | EntryKind::Stream => entry.size,
         _ => 0,

@@ -1,6 +1,6 @@
 //! What lower layers hold only to be replaced or deleted above, as far as it may go: dead weight.
 
-use super::select::Pinned;
+use super::pinned::Pinned;
 use crate::layer::{LayerStack, Shadows};
 use crate::windows::protected;
 

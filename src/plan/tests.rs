@@ -1,5 +1,8 @@
 //! Plans for small made-up images, checked entry by entry.
 
+mod savings;
+mod scale;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -156,12 +159,17 @@ fn a_directory_stays_in_every_layer_with_what_is_kept_below_it() {
         profile: "mine".to_owned(),
         paths: PatternSet::parse(&["d\\kept"]).unwrap(),
         reason: None,
+        required: false,
     });
     let plan = plan(&stack, &rules, &[]).unwrap();
     assert_eq!(changes(&stack, &plan), ["0 Files/d/gone: removed by 0"]);
     assert_eq!(
         plan.kept,
-        [Kept { path: "d\\kept".to_owned(), rule: 0, reason: KeepReason::KeepRule { profile: "mine".to_owned() } }],
+        [Kept {
+            path: "d\\kept".to_owned(),
+            rule: 0.try_into().unwrap(),
+            reason: KeepReason::KeepRule { profile: "mine".to_owned() }
+        }],
     );
 }
 
@@ -265,6 +273,7 @@ fn a_whiteout_goes_with_what_it_deletes_and_not_before() {
         profile: "mine".to_owned(),
         paths: PatternSet::parse(&["d\\a"]).unwrap(),
         reason: None,
+        required: false,
     });
     let lines = planned(&stack, &keeping);
     assert!(!lines.iter().any(|line| line.contains(".wh.a")), "the kept file would come back: {lines:?}");
@@ -301,6 +310,7 @@ fn the_utility_vm_stays_as_a_whole_when_a_part_is_kept() {
         profile: "mine".to_owned(),
         paths: PatternSet::parse(&["UtilityVM:\\EFI"]).unwrap(),
         reason: None,
+        required: false,
     });
     let plan = plan(&stack, &rules, &[]).unwrap();
     assert_eq!(changes(&stack, &plan), NOTHING);

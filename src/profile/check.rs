@@ -41,7 +41,12 @@ pub(super) fn add_rules(
     }
     for rule in profile.keep {
         let paths = required_patterns(source, &rule.paths)?;
-        rules.keeps.push(KeepRule { profile: name.clone(), paths, reason: rule.reason });
+        rules.keeps.push(KeepRule {
+            profile: name.clone(),
+            paths,
+            reason: rule.reason,
+            required: rule.matching == Match::Required,
+        });
     }
     for rule in profile.add {
         rules.adds.push(addition(source, directory, &name, &rule)?);

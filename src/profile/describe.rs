@@ -40,7 +40,7 @@ pub fn rules(rules: &RuleSet) -> String {
         text += &rule.price.iter().map(|price| line("price", price)).collect::<String>();
     }
     for rule in &rules.keeps {
-        text += &format!("\nkeep, by {}\n", rule.profile);
+        text += &format!("\nkeep, by {}{}\n", rule.profile, if rule.required { " (must match)" } else { "" });
         text += &patterns("path", &rule.paths);
         text += &rule.reason.iter().map(|reason| line("reason", reason)).collect::<String>();
     }

@@ -1,7 +1,7 @@
 //! What can be wrong with a profile.
 
 use crate::error::PathError;
-use crate::fault::{Fault, MAX_SIZE, TextError};
+use crate::fault::{Fault, TextError};
 
 /// Why profiles could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +16,8 @@ pub enum ProfileError {
     #[error("the profile `{0}` is not text in UTF-8; save it in that encoding")]
     NotText(String),
     /// A profile's file is larger than any profile.
-    #[error("the profile `{0}` is larger than {limit} KiB; is it a profile?", limit = MAX_SIZE >> 10)]
-    TooLarge(String),
+    #[error("the profile `{0}` is larger than {limit} KiB; is it a profile?", limit = .1 >> 10)]
+    TooLarge(String, u64),
     /// A name on the command line is not that of a built-in profile.
     #[error("{0}")]
     Unknown(String),
@@ -38,7 +38,7 @@ impl From<TextError> for ProfileError {
         match error {
             TextError::Path(error) => ProfileError::Path(error),
             TextError::NotText(name) => ProfileError::NotText(name),
-            TextError::TooLarge(name) => ProfileError::TooLarge(name),
+            TextError::TooLarge(name, limit) => ProfileError::TooLarge(name, limit),
         }
     }
 }

@@ -14,8 +14,11 @@ use super::fault::ProfileError;
 use super::model::{Profile, SCHEMA_VERSION};
 use super::rules::{Origin, ProfileInfo, RuleSet};
 use crate::error::{IoContext, PathError};
-use crate::fault::{Fault, Source, nearest, read_text};
+use crate::fault::{Fault, Source, nearest, read_text_up_to};
 use crate::image::Digest;
+
+/// The largest profile in bytes. Generated ones name hundreds of thousands of files.
+pub const MAX_SIZE: u64 = 64 << 20;
 
 /// How deep profiles may include each other.
 const MAX_DEPTH: usize = 32;
@@ -111,7 +114,7 @@ impl Place {
     fn read(&self) -> Result<String, ProfileError> {
         match self {
             Place::BuiltIn(profile) => Ok(profile.text.to_owned()),
-            Place::File(path) => Ok(read_text("read the profile", path)?),
+            Place::File(path) => Ok(read_text_up_to(MAX_SIZE, "read the profile", path)?),
         }
     }
 }

@@ -4,8 +4,11 @@
 //! profiles with all that they include and gives one [`RuleSet`], whose patterns ([`pattern`]) are ready to be matched
 //! with the names of a layer. Whatever is wrong with a profile is a [`ProfileError`] that shows the place.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
 mod check;
 mod fault;
+mod number;
 mod rules;
 mod target;
 
@@ -19,5 +22,6 @@ pub mod schema;
 pub use fault::ProfileError;
 pub use load::{load, load_in};
 pub use model::{Risk, Shadowed};
+pub use number::{KeepNumber, PatternNumber, RuleNumber};
 pub use pattern::{Pattern, PatternError, PatternSet};
 pub use rules::{AddRule, KeepRule, Origin, ProfileInfo, RemoveRule, RuleSet};

@@ -117,6 +117,9 @@ pub struct Keep {
     pub paths: Spanned<Vec<Spanned<String>>>,
     /// Why it must stay.
     pub reason: Option<String>,
+    /// Whether the rule has to match something.
+    #[serde(default, rename = "match")]
+    pub matching: Match,
 }
 
 /// A file or a directory that is added to the image.

@@ -9,9 +9,15 @@
 //! A pattern that names a directory matches the directory only: whoever asks for an entry asks for the directories
 //! above it as well.
 
-use regex::{RegexSet, RegexSetBuilder};
+mod glob;
+mod tree;
 
-use crate::layer::path::upper_case;
+use std::sync::OnceLock;
+
+use self::glob::Component;
+pub(crate) use self::tree::{Place, Step, Tree};
+use super::number::PatternNumber;
+use crate::layer::path::NameMap;
 
 /// The longest pattern in bytes; a path on NTFS rarely has more than 260 characters.
 const MAX_LENGTH: usize = 1024;
@@ -19,8 +25,11 @@ const MAX_LENGTH: usize = 1024;
 /// The most patterns that the braces of one pattern may expand to.
 const MAX_ALTERNATIVES: usize = 256;
 
-/// How much memory in bytes the compiled form of one set may take.
-const MAX_COMPILED: usize = 64 << 20;
+/// The most paths that the patterns of one run may come to when their braces are expanded.
+pub const MOST_PATHS: usize = 1_000_000;
+
+/// The most of these that may have wildcards.
+pub const MOST_WILDCARDS: usize = 50_000;
 
 /// A pattern that cannot be, with the reason as the end of the sentence "the pattern `…` …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,18 +39,62 @@ pub struct PatternError {
     problem: String,
 }
 
+/// The patterns of one run are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooManyPatterns {
+    /// All of them.
+    #[error("the profiles name {0} paths, braces expanded; {MOST_PATHS} are the most")]
+    Paths(usize),
+    /// Those that cannot be looked up.
+    #[error(
+        "the profiles name {0} paths with wildcards, braces expanded; {MOST_WILDCARDS} are the most (paths without wildcards are cheaper)"
+    )]
+    Wildcards(usize),
+}
+
 /// One pattern, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    text: String,
-    regex: String,
+    text: Box<str>,
+    /// What its braces expand to.
+    paths: Box<[Alternative]>,
 }
 
-/// Several patterns that are matched together, in one pass over a path.
-#[derive(Debug, Clone)]
+/// One of the paths that a pattern stands for, over folded in-tar names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Alternative {
+    /// A name that can be looked up.
+    Literal(Box<str>),
+    /// A path with wildcards.
+    Wild(Path),
+}
+
+/// A path with wildcards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Path {
+    parts: Box<[Part]>,
+}
+
+/// What stands between two separators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Component(Component),
+    /// `**`.
+    Deep,
+}
+
+/// Several patterns that are matched together.
+#[derive(Debug, Clone, Default)]
 pub struct PatternSet {
     patterns: Vec<Pattern>,
-    regexes: RegexSet,
+    compiled: OnceLock<Compiled>,
+}
+
+/// Patterns ready to be matched: those without wildcards are looked up.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Compiled {
+    pub(crate) literals: NameMap<Box<str>, Vec<PatternNumber>>,
+    pub(crate) tree: Tree,
 }
 
 impl Pattern {
@@ -52,55 +105,126 @@ impl Pattern {
             return Err(fail(format!("is longer than {MAX_LENGTH} bytes")));
         }
         let alternatives = expand(text).map_err(fail)?;
-        let regexes = alternatives.iter().map(|path| path_regex(path)).collect::<Result<Vec<_>, _>>().map_err(fail)?;
-        Ok(Pattern { text: text.to_owned(), regex: format!("(?s)^(?:{})$", regexes.join("|")) })
+        let paths = alternatives.iter().map(|path| parse_path(path)).collect::<Result<_, _>>().map_err(fail)?;
+        Ok(Pattern { text: text.into(), paths })
     }
 
     /// The pattern as the profile spells it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// How many paths its braces expand to, and how many of them have wildcards.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let wild = self.paths.iter().filter(|path| matches!(path, Alternative::Wild(_))).count();
+        (self.paths.len(), wild)
+    }
+}
+
+/// Whether the patterns of one run are few enough.
+pub(crate) fn check_count<'p>(patterns: impl Iterator<Item = &'p Pattern>) -> Result<(), TooManyPatterns> {
+    let (mut all, mut wild) = (0_usize, 0_usize);
+    for pattern in patterns {
+        let (paths, wildcards) = pattern.count();
+        all += paths;
+        wild += wildcards;
+    }
+    match () {
+        () if wild > MOST_WILDCARDS => Err(TooManyPatterns::Wildcards(wild)),
+        () if all > MOST_PATHS => Err(TooManyPatterns::Paths(all)),
+        () => Ok(()),
+    }
+}
+
+impl Compiled {
+    /// Prepares patterns for matching; their places among these are their numbers.
+    pub(crate) fn new<'p>(patterns: impl Iterator<Item = &'p Pattern>) -> Result<Compiled, TooManyPatterns> {
+        let mut literals: NameMap<Box<str>, Vec<PatternNumber>> = NameMap::default();
+        let mut wild = Vec::new();
+        let mut paths = 0_usize;
+        for (place, pattern) in patterns.enumerate() {
+            let number = PatternNumber::try_from(place).map_err(|_| TooManyPatterns::Paths(place))?;
+            paths += pattern.paths.len();
+            if paths > MOST_PATHS {
+                return Err(TooManyPatterns::Paths(paths));
+            }
+            for path in &pattern.paths {
+                match path {
+                    Alternative::Wild(path) => wild.push((path, number)),
+                    Alternative::Literal(name) => {
+                        let numbers = literals.entry(name.clone()).or_default();
+                        if numbers.last() != Some(&number) {
+                            numbers.push(number);
+                        }
+                    }
+                }
+            }
+        }
+        if wild.len() > MOST_WILDCARDS {
+            return Err(TooManyPatterns::Wildcards(wild.len()));
+        }
+        let count = wild.len();
+        let tree = Tree::new(wild.into_iter()).map_err(|_| TooManyPatterns::Wildcards(count))?;
+        Ok(Compiled { literals, tree })
+    }
+
+    /// The numbers of all patterns that match the folded in-tar path, in ascending order.
+    fn find(&self, folded: &str) -> Vec<PatternNumber> {
+        let mut found = self.literals.get(folded).cloned().unwrap_or_default();
+        if !self.tree.is_empty() {
+            let mut step = Step::default();
+            let mut places = Vec::new();
+            self.tree.start(&mut places);
+            let mut passed = 0;
+            for component in folded.split('/') {
+                let last = places.len();
+                self.tree.step(&mut places, passed..last, component, &mut step);
+                passed = last;
+            }
+            self.tree.ending_at(&places[passed..], &mut found);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
 }
 
 impl PatternSet {
-    /// Prepares patterns for matching. Fails only when they are too many to compile.
-    pub fn new(patterns: Vec<Pattern>) -> Result<PatternSet, PatternError> {
-        let regexes = RegexSetBuilder::new(patterns.iter().map(|pattern| &pattern.regex))
-            .size_limit(MAX_COMPILED)
-            .dfa_size_limit(MAX_COMPILED)
-            .build()
-            .map_err(|_| PatternError {
-                pattern: patterns.first().map(|pattern| pattern.text.clone()).unwrap_or_default(),
-                problem: "and those beside it are too many or too complicated; split the rule".to_owned(),
-            })?;
-        Ok(PatternSet { patterns, regexes })
+    /// Takes patterns together. Fails only when they are too many.
+    pub fn new(patterns: Vec<Pattern>) -> Result<PatternSet, TooManyPatterns> {
+        check_count(patterns.iter())?;
+        Ok(PatternSet { patterns, compiled: OnceLock::new() })
     }
 
-    /// Reads and prepares patterns.
+    /// Reads patterns.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<PatternSet, PatternError> {
-        PatternSet::new(texts.iter().map(|text| Pattern::parse(text.as_ref())).collect::<Result<_, _>>()?)
+        let patterns = texts.iter().map(|text| Pattern::parse(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        PatternSet::new(patterns).map_err(|error| PatternError {
+            pattern: texts.first().map(|text| text.as_ref().to_owned()).unwrap_or_default(),
+            problem: format!("and those beside it are too many: {error}"),
+        })
+    }
+
+    /// Prepared when the first name is matched: the patterns of rules are matched all together, and never by themselves.
+    fn compiled(&self) -> &Compiled {
+        // The patterns were counted when the set was made.
+        self.compiled.get_or_init(|| Compiled::new(self.patterns.iter()).unwrap_or_default())
     }
 
     /// Whether any pattern matches the folded in-tar path, such as `FILES/WINDOWS/TEMP` or `UTILITYVM`
-    /// (see [`crate::layer::FoldedPath`]). Cheaper than [`PatternSet::matches`].
+    /// (see [`crate::layer::FoldedPath`]).
     pub fn is_match(&self, folded: &str) -> bool {
-        self.regexes.is_match(folded)
+        self.matches(folded).is_some()
     }
 
     /// The number of the first pattern that matches the folded in-tar path.
     pub fn matches(&self, folded: &str) -> Option<usize> {
-        // Almost every path matches nothing, and finding that out is cheaper than finding out which.
-        if !self.regexes.is_match(folded) {
-            return None;
-        }
-        self.regexes.matches(folded).iter().next()
+        self.compiled().find(folded).first().map(|number| number.place())
     }
 
     /// Adds the numbers of all patterns that match the folded in-tar path, in ascending order.
     pub fn matches_into(&self, folded: &str, numbers: &mut Vec<usize>) {
-        if self.regexes.is_match(folded) {
-            numbers.extend(self.regexes.matches(folded).iter());
-        }
+        numbers.extend(self.compiled().find(folded).into_iter().map(PatternNumber::place));
     }
 
     /// How many patterns the set has.
@@ -200,28 +324,34 @@ fn append_each(starts: &[String], ends: &[String]) -> Vec<String> {
     starts.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{end}"))).collect()
 }
 
-/// The regular expression for one path without alternatives, over folded in-tar names.
-fn path_regex(path: &str) -> Result<String, String> {
+/// One path without alternatives, over folded in-tar names.
+fn parse_path(path: &str) -> Result<Alternative, String> {
     let (utility_vm, path) = split_root(path)?;
     let path = path.strip_suffix(['/', '\\']).unwrap_or(path);
     if path.is_empty() {
-        return if utility_vm { Ok("UTILITYVM".to_owned()) } else { Err("names no file or directory".to_owned()) };
+        return match utility_vm {
+            true => Ok(Alternative::Literal("UTILITYVM".into())),
+            false => Err("names no file or directory".to_owned()),
+        };
     }
-    let mut regex = String::from(if utility_vm { "UTILITYVM/FILES" } else { "FILES" });
-    let mut components = path.split(['/', '\\']).peekable();
-    while let Some(component) = components.next() {
-        match component {
-            "" => return Err("has two separators in a row".to_owned()),
-            "." | ".." => return Err(format!("has a component `{component}`; a pattern is a path below C:\\")),
-            "**" if components.peek().is_none() => regex.push_str("/.+"),
-            "**" => regex.push_str("(?:/[^/]+)*"),
-            _ => {
-                regex.push('/');
-                component_regex(component, &mut regex)?;
-            }
-        }
+    let root = if utility_vm { "UTILITYVM/FILES" } else { "FILES" };
+    let component = |text: &str| match text {
+        "" => Err("has two separators in a row".to_owned()),
+        "." | ".." => Err(format!("has a component `{text}`; a pattern is a path below C:\\")),
+        "**" => Ok(Part::Deep),
+        _ => Component::parse(text).map(Part::Component),
+    };
+    let parts = path.split(['/', '\\']).map(component).collect::<Result<Vec<_>, _>>()?;
+    let mut name = String::from(root);
+    for part in &parts {
+        let Part::Component(Component::Literal(text)) = part else {
+            let above = root.split('/').map(|text| Part::Component(Component::Literal(text.to_owned())));
+            return Ok(Alternative::Wild(Path { parts: above.chain(parts).collect() }));
+        };
+        name.push('/');
+        name.push_str(text);
     }
-    Ok(regex)
+    Ok(Alternative::Literal(name.into()))
 }
 
 /// Takes `C:\`, `\` or `UtilityVM:\` off the front; tells whether it was the last.
@@ -238,73 +368,6 @@ fn split_root(path: &str) -> Result<(bool, &str), String> {
         None if rest.is_empty() => Ok((utility_vm, rest)),
         None => Err("lacks the `\\` behind the colon".to_owned()),
     }
-}
-
-fn component_regex(component: &str, regex: &mut String) -> Result<(), String> {
-    if component.contains("**") {
-        return Err("has `**` beside other characters; it must be a whole component".to_owned());
-    }
-    let mut rest = component;
-    while let Some(character) = rest.chars().next() {
-        let mut length = character.len_utf8();
-        match character {
-            '*' => regex.push_str("[^/]*"),
-            '?' => regex.push_str("[^/]"),
-            '[' => {
-                length = set_end(rest)
-                    .ok_or("has a `[` without a `]` in the same component; write `[[]` for the character")?;
-                set_regex(&rest[1..length - 1], regex)?;
-            }
-            ':' => return Err("has a `:`; an alternate data stream goes and stays with its file".to_owned()),
-            '<' | '>' | '|' | '"' => return Err(format!("has a `{character}`, which no Windows name has")),
-            _ if character.is_control() => {
-                let problem = "has a control character, as `\\t` is between double quotes in TOML; write paths between single quotes";
-                return Err(problem.to_owned());
-            }
-            _ => push_literal(upper_case(character), regex),
-        }
-        rest = &rest[length..];
-    }
-    Ok(())
-}
-
-/// `members` is what stands between the brackets.
-fn set_regex(members: &str, regex: &mut String) -> Result<(), String> {
-    let (negation, members) = match members.strip_prefix(['!', '^']) {
-        Some(members) => ("^", members),
-        None => ("", members),
-    };
-    // Whatever the set says, it never matches the separator.
-    regex.push_str("[[");
-    regex.push_str(negation);
-    let mut characters = members.chars().peekable();
-    while let Some(first) = characters.next() {
-        let mut last = first;
-        let mut ahead = characters.clone();
-        if ahead.next() == Some('-')
-            && let Some(end) = ahead.next()
-        {
-            last = end;
-            characters = ahead;
-        }
-        let (folded_first, folded_last) = (upper_case(first), upper_case(last));
-        if folded_first > folded_last {
-            return Err(format!("has the range `{first}-{last}`, whose end comes before its beginning"));
-        }
-        push_member(folded_first, regex);
-        regex.push('-');
-        push_member(folded_last, regex);
-    }
-    regex.push_str("]&&[^/]]");
-    Ok(())
-}
-
-fn push_literal(character: char, regex: &mut String) {
-    regex.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
-}
-
-fn push_member(character: char, regex: &mut String) {
-    regex.push_str(&format!("\\x{{{:x}}}", u32::from(character)));
 }
 
 #[cfg(test)]

@@ -99,6 +99,8 @@ pub struct KeepRule {
     pub paths: PatternSet,
     /// Why it must stay.
     pub reason: Option<String>,
+    /// Whether matching nothing is an error.
+    pub required: bool,
 }
 
 /// What one `[[add]]` says.

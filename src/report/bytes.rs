@@ -54,6 +54,12 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A number of bytes that may be less than nothing: `1.75 GB`, `-512 B`.
+pub fn signed(bytes: i64) -> String {
+    let size = ByteSize(bytes.unsigned_abs());
+    if bytes < 0 { format!("-{size}") } else { size.to_string() }
+}
+
 /// How much smaller `after` is than `before`: `-38.2 %`, or `+1.0 %`.
 pub fn change(before: u64, after: u64) -> String {
     if before == 0 {

@@ -1,6 +1,6 @@
 //! A ledger in short, for people who look at a build.
 
-use super::bytes::{ByteSize, change};
+use super::bytes::{ByteSize, change, signed};
 use super::page::Page;
 use super::plan::words;
 use super::table::Table;
@@ -79,7 +79,7 @@ fn rules(ledger: &Ledger, page: &mut Page) {
         table.row([
             rule.rule.clone(),
             rule.entries.to_string(),
-            ByteSize(rule.unpacked).to_string(),
+            signed(rule.unpacked),
             format!("~{}", ByteSize(rule.compressed)),
         ]);
     }
@@ -97,6 +97,23 @@ fn silent_rules(ledger: &Ledger, page: &mut Page) {
         ledger.rules.iter().filter(|rule| rule.entries == 0).map(|rule| rule.rule.as_str()).collect();
     if !silent.is_empty() {
         page.line(format!("Removed nothing: {}.", silent.join(", ")));
+    }
+    // A mistake in what is to stay breaks programs.
+    let except = ledger
+        .rules
+        .iter()
+        .flat_map(|rule| rule.except_without_match.iter().map(|pattern| format!("{}, except: {pattern}", rule.rule)));
+    let keeps = ledger
+        .keeps
+        .iter()
+        .flat_map(|keep| keep.without_match.iter().map(|pattern| format!("{}, keep: {pattern}", keep.profile)));
+    let in_vain: Vec<String> = except.chain(keeps).collect();
+    for text in in_vain.iter().take(MOST_NAMES) {
+        page.line(format!("Matches nothing: {text}"));
+    }
+    if in_vain.len() > MOST_NAMES {
+        let hidden = in_vain.len() - MOST_NAMES;
+        page.line(format!("and {hidden} more patterns match nothing; `winslim plan` and the ledger list them."));
     }
 }
 

@@ -3,13 +3,13 @@
 use serde::Serialize;
 
 use super::Report;
-use super::bytes::{ByteSize, change};
+use super::bytes::{ByteSize, change, signed};
 use super::html::{self, savings};
 use super::page::Page;
 use super::table::Table;
 use crate::image::Config;
 use crate::layer::{EntryId, LayerStack};
-use crate::ledger::{Kept, Role, Rule};
+use crate::ledger::{Keep, Kept, Role, Rule};
 use crate::plan::{Action, Cause, KeepReason, LayerSummary, Plan};
 use crate::profile::RuleSet;
 
@@ -26,6 +26,7 @@ pub struct PlanReport {
     profiles: Vec<String>,
     layers: Vec<LayerRow>,
     rules: Vec<Rule>,
+    keeps: Vec<Keep>,
     /// What stays although a rule would remove it.
     kept: Vec<Kept>,
     warnings: Vec<String>,
@@ -95,6 +96,7 @@ impl PlanReport {
                 .map(|(number, layer)| layer_row(number, said.next().flatten(), !layer.is_untouched(), &layer.summary))
                 .collect(),
             rules: Rule::all(rules, plan),
+            keeps: Keep::all(plan),
             kept: Kept::all(rules, plan),
             warnings,
             changes: changes(stack, rules, plan),
@@ -162,7 +164,7 @@ impl PlanReport {
                 rule.rule.clone(),
                 rule.entries.to_string(),
                 rule.kept_by_links.to_string(),
-                ByteSize(rule.unpacked).to_string(),
+                signed(rule.unpacked),
                 format!("~{}", ByteSize(rule.compressed)),
             ]);
         }
@@ -203,14 +205,10 @@ impl Report for PlanReport {
         page.line(format!("with {}", self.profiles.join(", ")));
         self.layer_table(&mut page);
         self.rule_table(&mut page);
-        let silent = self
-            .rules
-            .iter()
-            .flat_map(|rule| rule.without_match.iter().map(move |pattern| format!("{}: {pattern}", rule.rule)));
         let kept = |kept: &Kept| format!("{} ({}): {}", kept.path, kept.rule, words(&kept.reason));
         let adds = |addition: &Addition| format!("{} ({})", addition.target, addition.profile);
         for (heading, items) in [
-            ("Patterns that match nothing", silent.collect::<Vec<_>>()),
+            ("Patterns that match nothing", silent_patterns(&self.rules, &self.keeps)),
             ("Stays although a rule would remove it", self.kept.iter().map(kept).collect()),
             ("Adds", self.additions.iter().map(adds).collect()),
         ] {
@@ -224,6 +222,19 @@ impl Report for PlanReport {
     fn to_html(&self) -> Option<String> {
         Some(self.document().to_html())
     }
+}
+
+/// The patterns that match nothing in the image, with the rules that have them.
+fn silent_patterns(rules: &[Rule], keeps: &[Keep]) -> Vec<String> {
+    let of_rule = |rule: &Rule| {
+        let paths = rule.without_match.iter().map(|pattern| format!("{}: {pattern}", rule.rule));
+        let except = rule.except_without_match.iter().map(|pattern| format!("{}, except: {pattern}", rule.rule));
+        paths.chain(except).collect::<Vec<_>>()
+    };
+    let of_keep = |keep: &Keep| {
+        keep.without_match.iter().map(|pattern| format!("{}, keep: {pattern}", keep.profile)).collect::<Vec<_>>()
+    };
+    rules.iter().flat_map(of_rule).chain(keeps.iter().flat_map(of_keep)).collect()
 }
 
 /// Why something stays, in words.
@@ -259,7 +270,7 @@ fn changes(stack: &LayerStack, rules: &RuleSet, plan: &Plan) -> Vec<Change> {
         for (at, action) in layer.actions.iter().enumerate() {
             let (word, rule, other) = match *action {
                 Action::Keep => continue,
-                Action::Remove(Cause::Rule(rule)) => ("remove", Some(rules.removes[usize::from(rule)].full_id()), None),
+                Action::Remove(Cause::Rule(rule)) => ("remove", Some(rules.removes[rule.place()].full_id()), None),
                 Action::Remove(Cause::Shadowed) => ("remove", Some("shadowed by a layer above".to_owned()), None),
                 Action::Remove(Cause::Whiteout) => ("remove", Some("deletes nothing any more".to_owned()), None),
                 Action::Retarget(to) => ("retarget", None, Some(name(to))),

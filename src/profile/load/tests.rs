@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::fault::MAX_SIZE;
 use crate::profile::{Risk, Shadowed};
 
 const HEAD: &str = "schema = 1\nname = 'test'\nsummary = 'A test'\nrisk = 'low'\n";
@@ -119,11 +118,11 @@ fn files_that_are_no_profiles_are_told_apart() {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("latin.toml"), b"name = '\xe9'").unwrap();
-    fs::write(path("large.toml"), vec![b'#'; MAX_SIZE as usize + 1]).unwrap();
+    fs::File::create(path("large.toml")).unwrap().set_len(MAX_SIZE + 1).unwrap();
     fs::create_dir(path("directory.toml")).unwrap();
     for (name, message) in [
         ("latin.toml", "is not text in UTF-8"),
-        ("large.toml", "is larger than 1024 KiB"),
+        ("large.toml", "is larger than 65536 KiB"),
         ("directory.toml", "cannot read the profile"),
         ("nothing.toml", "no such file or directory"),
     ] {

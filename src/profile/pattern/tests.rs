@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::layer::FoldedPath;
+use crate::layer::path::upper_case;
 
 fn matches(pattern: &str, name: &str) -> bool {
     PatternSet::parse(&[pattern]).unwrap().is_match(FoldedPath::new(name).as_str())
@@ -112,10 +113,10 @@ enum Piece {
     Range(bool, char, char),
 }
 
-type Component = Option<Vec<Piece>>;
+type Pieces = Option<Vec<Piece>>;
 
-fn render(components: &[Component]) -> String {
-    let component = |component: &Component| match component {
+fn render(components: &[Pieces]) -> String {
+    let component = |component: &Pieces| match component {
         None => "**".to_owned(),
         Some(pieces) => pieces
             .iter()
@@ -146,7 +147,7 @@ fn component_matches(pieces: &[Piece], name: &[char]) -> bool {
     fits && component_matches(pieces, name)
 }
 
-fn path_matches(components: &[Component], path: &[&str]) -> bool {
+fn path_matches(components: &[Pieces], path: &[&str]) -> bool {
     match components.split_first() {
         None => path.is_empty(),
         Some((None, [])) => !path.is_empty(),
@@ -168,7 +169,7 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-fn component() -> impl Strategy<Value = Component> {
+fn component() -> impl Strategy<Value = Pieces> {
     let pieces = prop::collection::vec(piece(), 1..4).prop_filter("two stars in a row are another thing", |pieces| {
         !pieces.windows(2).any(|two| matches!(two, [Piece::AnyText, Piece::AnyText]))
     });

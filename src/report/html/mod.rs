@@ -107,11 +107,17 @@ pub(super) enum Cell {
     /// A word.
     Text(String),
     /// A number, by which the table can be sorted.
-    Number(u64),
+    Number(i64),
 }
 
 impl From<u64> for Cell {
     fn from(number: u64) -> Cell {
+        Cell::Number(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Cell {
         Cell::Number(number)
     }
 }

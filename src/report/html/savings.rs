@@ -51,13 +51,22 @@ pub(in crate::report) fn rule_table(rules: &[Rule]) -> Table {
             Some(price) => format!("{}. Price: {price}", rule.reason),
             None => rule.reason.clone(),
         };
-        let numbers = [rule.entries, rule.kept_by_links, rule.unpacked, rule.compressed];
-        [rule.rule.as_str().into(), why.into()].into_iter().chain(numbers.map(Cell::from)).collect()
+        let words = [rule.rule.as_str().into(), why.into()];
+        let numbers: [Cell; 5] = [
+            rule.entries.into(),
+            rule.kept_by_links.into(),
+            rule.unpacked.into(),
+            rule.alone.into(),
+            rule.compressed.into(),
+        ];
+        words.into_iter().chain(numbers).collect()
     };
     let rows = rules.into_iter().map(row).collect();
     Table {
         title: "Savings by rule",
         note: "Linked: names of files that stay under other names, so that removing them frees nothing. \
+            Unpacked: bytes freed, each credited to the rule that removes the last name of its file. \
+            Alone: bytes that would come back if this rule alone were missing. \
             Compressed bytes are estimates, by where the data lay.",
         columns: vec![
             column("Rule", Kind::Text),
@@ -65,6 +74,7 @@ pub(in crate::report) fn rule_table(rules: &[Rule]) -> Table {
             minor("Entries", Kind::Count),
             minor("Linked", Kind::Count),
             minor("Unpacked", Kind::Bytes),
+            minor("Alone", Kind::Bytes),
             column("Compressed", Kind::Bar),
         ],
         rows,

@@ -13,6 +13,7 @@ function make(tag, text, className) {
 
 /** Bytes as in every report: three digits and a decimal unit. */
 function bytes(count) {
+  if (count < 0) return "-" + bytes(-count);
   const units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
   let unit = 0;
   while (count >= 999.5 && unit + 1 < units.length) { count /= 1000; unit += 1; }

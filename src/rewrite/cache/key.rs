@@ -117,7 +117,7 @@ mod tests {
         let key = of_layer(&stack, &plan, 1, SETTINGS);
         assert_eq!(of_layer(&other_base, &plan, 1, SETTINGS), key, "no data comes from the base");
         assert_eq!(of_layer(&stack, &plan, 1, Settings { threads: 9, read_back: true, ..SETTINGS }), key);
-        plan.layers[1].actions[0] = Action::Remove(Cause::Rule(3));
+        plan.layers[1].actions[0] = Action::Remove(Cause::Rule(3.try_into().unwrap()));
         assert_eq!(of_layer(&stack, &plan, 1, SETTINGS), key, "why an entry goes does not matter");
     }
 }
