@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::base::{BaseImage, FoundImage};
-use super::build_cache::Cache;
+use super::build_cache::{Cache, UnusableCache};
 use super::early_push::{self, Outbox, Stopped};
 use super::failure::Usage;
 use super::order::{self, FileName, Order};
@@ -37,12 +37,21 @@ use crate::transport::{Reference, Target};
 /// How many base images are slimmed at once.
 const AT_ONCE: usize = 3;
 
+/// A cache that cannot be read costs time and nothing else: then the build is done without it.
 pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let order = order::order(&arguments)?;
+    let result = run_with(&arguments, &arguments.cache_from, surroundings).await;
+    let unusable = result.as_ref().err().and_then(|error| error.chain().find(|cause| cause.is::<UnusableCache>()));
+    let Some(warning) = unusable.map(ToString::to_string) else { return result };
+    surroundings.printer.warn(&warning);
+    run_with(&arguments, &[], surroundings).await
+}
+
+async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &Surroundings) -> Result<ExitStatus> {
+    let order = order::order(arguments)?;
     let locked = order.lock.as_ref().and_then(|locked| locked.lock.as_ref());
     // What is to be checked in full is made anew.
     let reads = !order.encoding.read_back;
-    let cache = Cache::open(&arguments.cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
+    let cache = Cache::open(cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
     let finds = order
         .bases
         .iter()

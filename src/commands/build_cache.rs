@@ -15,7 +15,7 @@ use crate::image::{Compression, Descriptor, Digest, Document, Manifest};
 use crate::layer::LayerIndex;
 use crate::plan::LayerLimit;
 use crate::rewrite::cache::{CacheEntry, LONGEST_PACKED, key, pack_layer, pack_limits};
-use crate::transport::{Artifacts, LocalBlob, Reference, RegistryReference};
+use crate::transport::{Artifacts, LocalBlob, Reference, RegistryReference, TransportError};
 
 /// The media type of a packed entry, and of the artifact that it is in.
 const ENTRY: &str = "application/vnd.winslim.cache.v1+zstd";
@@ -42,6 +42,16 @@ struct Remote {
 pub(super) struct Found {
     pub(super) index: LayerIndex,
     pub(super) place: Place,
+}
+
+/// A repository has not what it was said to have; a build without it is needed.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache `{cache}` cannot be read, so this build begins anew without --cache-from: {error}")]
+pub(super) struct UnusableCache {
+    /// The repository.
+    pub(super) cache: String,
+    /// Why.
+    pub(super) error: TransportError,
 }
 
 impl<'a> Cache<'a> {

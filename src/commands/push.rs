@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 
 use super::base::BaseImage;
 use super::build::Built;
+use super::build_cache::UnusableCache;
 use super::slim::{Place, ResultLayer};
 use super::{Surroundings, record};
 use crate::transport::{Delivered, LocalBlob, Reference, Target};
@@ -42,7 +43,8 @@ async fn push_layer(
             match place {
                 Place::Cache(cache) => {
                     let blob = record::descriptor(&layer.index);
-                    let path = cache.fetch(&blob, &surroundings.store, base.progress()).await?;
+                    let path = cache.fetch(&blob, &surroundings.store, base.progress()).await;
+                    let path = path.map_err(|error| UnusableCache { cache: cache.name().to_string(), error })?;
                     LocalBlob::in_store(path, true)
                 }
                 _ => base.blob(number).await?,

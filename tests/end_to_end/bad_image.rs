@@ -161,7 +161,7 @@ fn a_blob_with_other_bytes_than_its_digest_says() {
     // A byte of the gzip header that means nothing: only the digest can tell.
     stored[4] ^= 1;
     fs::write(&path, stored).expect("the sandbox can be written to");
-    build_fails(&sandbox, &base.reference, 1, &["digest", &digest[..19]]);
+    build_fails(&sandbox, &base.reference, 1, &["is damaged", &digest[..19]]);
 }
 
 #[test]

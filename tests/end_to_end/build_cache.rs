@@ -296,6 +296,47 @@ fn a_registry_cache_that_is_no_good_only_costs_time() {
 }
 
 #[test]
+fn a_damaged_registry_cache_only_costs_time() {
+    let shared = Shared::new(&image(10_000));
+    let first = Machine::new("one");
+    let digest = first.build(&shared.base, &shared.target("slim:one"), &shared.both());
+    let layout = format!("{}:slim", first.sandbox.layout("slim"));
+    first.build(&shared.base, &layout, &[]);
+    let layers = Manifest::of_layout(&first.sandbox.path("slim")).layers();
+    let build = || {
+        let machine = Machine::new("one");
+        let layout = format!("{}:slim", machine.sandbox.layout("slim"));
+        let outcome = machine.run(&shared.base, &layout, &["--cache-from", &shared.cache]);
+        let said = outcome.stderr.clone();
+        assert!(outcome.done().ends_with(&format!("@{digest}\n")), "{said}");
+        said
+    };
+    assert!(!build().contains("warning: the cache"));
+    // A rewritten layer has other bytes, which only shows when it comes to the target.
+    let blob = shared.registry.blob(&layers[1]);
+    let whole = fs::read(&blob).expect("a blob of the registry");
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    for content in [&damaged[..], &whole[..100]] {
+        fs::write(&blob, content).expect("a blob of the registry");
+        let said = build();
+        assert_eq!(said.matches("so this build begins anew without --cache-from").count(), 1, "{said}");
+    }
+    fs::write(&blob, &whole).expect("a blob of the registry");
+    // Every blob that is no layer: entries, and the manifests that lead to them.
+    for blob in shared.registry.blobs() {
+        let name = blob.parent().and_then(|path| path.file_name()).and_then(|name| name.to_str()).expect("a digest");
+        let content = fs::read(&blob).expect("a blob of the registry");
+        let is_entry = content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+        if is_entry && !layers.iter().any(|layer| layer.ends_with(name)) {
+            fs::write(&blob, "damaged").expect("a blob of the registry");
+        }
+    }
+    let said = build();
+    assert!(said.contains("cannot be read, so this build does without it"), "{said}");
+}
+
+#[test]
 fn a_cache_is_a_whole_repository() {
     let machine = Machine::new("one");
     for wrong in ["oci:directory", "registry.example.com/cache:tag", "registry.example.com/Cache"] {

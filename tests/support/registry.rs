@@ -70,6 +70,13 @@ impl DockerRegistry {
         blobs.join(&hex[..2]).join(hex).join("data")
     }
 
+    /// Where the registry keeps all blobs and manifests.
+    pub fn blobs(&self) -> Vec<PathBuf> {
+        let blobs = self.directory.path().join("storage/docker/registry/v2/blobs");
+        let files = walkdir::WalkDir::new(blobs).into_iter().flatten();
+        files.filter(|file| file.file_type().is_file()).map(walkdir::DirEntry::into_path).collect()
+    }
+
     /// The digest that a tag leads to.
     pub fn tagged(&self, repository: &str, tag: &str) -> String {
         let tags = self.directory.path().join("storage/docker/registry/v2/repositories").join(repository);
