@@ -36,9 +36,12 @@ for profile in ${WINSLIM_PROFILES:-}; do set -- "$@" --profile "$profile"; done
 if [ -n "${WINSLIM_TARGET:-}" ]; then set -- "$@" --target "$WINSLIM_TARGET"; fi
 for argument in ${WINSLIM_ARGUMENTS:-}; do set -- "$@" "$argument"; done
 
-# Names of files in an image must not be taken for commands to the CI system.
+# Names of files in an image must not be taken for commands to the CI system. Runners end a line at CR, too, and skip every
+# blank of Unicode in front of `::`; the letters behind `##` can be anywhere in a line. winslim escapes what others wrote, but
+# programs that it calls, such as credential helpers, do not.
 harmless() {
-    sed -e 's/##\([a-z]*\)\[/# #\1[/g' -e 's/^\([[:space:]]*\)::/\1: :/'
+    LC_ALL=C tr '\r' '\n' | LC_ALL=C tr -d '\000-\010\013\014\016-\037\177' |
+        LC_ALL=C sed -e ':again' -e 's/##/# #/' -e 'tagain' -e 's/^\([^!-~]*\)::/\1: :/'
 }
 
 status=$(mktemp)
@@ -74,8 +77,11 @@ if [ "$code" -ne 0 ]; then
     message=$(sed -n '/^error: /,$p' "$directory/log.txt")
     if [ -z "$message" ]; then message="winslim ended with exit code $code"; fi
     printf '%s\n' "$message" | sed 's/^error: //' | annotate error
-    # shellcheck disable=SC2016 # The backquotes are Markdown.
-    printf '**winslim failed** (exit code %s)\n\n````text\n%s\n````\n' "$code" "$message" >"$directory/summary.md"
+    # An indented block, because a line of backquotes would end a fenced one.
+    {
+        printf '**winslim failed** (exit code %s)\n\n' "$code"
+        printf '%s\n' "$message" | sed 's/^/    /'
+    } >"$directory/summary.md"
 fi
 
 # Names in one line, without those of patterns that match nothing.

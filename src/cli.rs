@@ -12,7 +12,7 @@ use crate::windows::host::Version;
 /// winslim pulls the layers of an image, rewrites them as profiles say, checks that a Windows host would import the result,
 /// and pushes it. It needs no Windows, no container engine and no root.
 #[derive(Debug, Parser)]
-#[command(name = "winslim", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "winslim", version, max_term_width = 100)]
 #[command(after_help = "IMAGE and TARGET are a registry reference (mcr.microsoft.com/windows/servercore:ltsc2019), \
     oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or, to read from, docker-archive:FILE.\n\
     Exit codes: 0 done, 1 failed, 2 usage or profile error, 3 a condition was not met, 4 something is not as locked, \
@@ -145,6 +145,8 @@ pub enum Command {
     },
     /// Print the manual page, in roff
     Man,
+    /// Print the version
+    Version,
 }
 
 /// Which image, and which of several behind one tag.
@@ -286,7 +288,7 @@ pub struct Plan {
     pub profiles: Vec<String>,
     /// How to print it.
     #[command(flatten)]
-    pub output: Output,
+    pub output: PageOutput,
 }
 
 /// Arguments of `inspect`.
@@ -324,7 +326,7 @@ pub struct Inspect {
     pub dive_ci: Option<PathBuf>,
     /// How to print it.
     #[command(flatten)]
-    pub output: Output,
+    pub output: PageOutput,
 }
 
 /// What the rows of `inspect` are.
@@ -473,6 +475,17 @@ pub struct Output {
     pub output: Option<PathBuf>,
 }
 
+/// How to print a report that can be a page for a browser.
+#[derive(Debug, Args)]
+pub struct PageOutput {
+    /// The format
+    #[arg(long, value_enum, default_value_t = PageFormat::Text)]
+    pub format: PageFormat,
+    /// Write it into this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// Formats of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -482,7 +495,18 @@ pub enum Format {
     Json,
     /// For the summary of a CI job
     Markdown,
-    /// A page for a browser, in one file: of `inspect` and `plan`, and of `build` with --report
+}
+
+/// Formats of reports that can be pages for a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PageFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For the summary of a CI job
+    Markdown,
+    /// For a browser: a page in one file
     Html,
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::error::{IoContext, PathError};
+use crate::text::{escape, is_printable};
 
 /// The largest file that people write, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
@@ -92,11 +93,11 @@ impl Source<'_> {
         let end =
             self.text.floor_char_boundary(span.end).clamp(start, line_start.saturating_add(line.len()).max(start));
         Box::new(Fault {
-            file: self.name.to_owned(),
+            file: escape(self.name).into_owned(),
             line: before.matches('\n').count() + 1,
             column: column + 1,
-            message: without_controls(&message.into()),
-            text: without_controls(line),
+            message: escape(&message.into()).into_owned(),
+            text: aligned(line),
             width: self.text[start..end].chars().count().max(1),
         })
     }
@@ -120,9 +121,14 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A terminal would obey control characters, and a tab would move the mark.
-fn without_controls(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+/// A line in which each character takes its place, so that the mark below it stays where it belongs.
+fn aligned(line: &str) -> String {
+    let place = |character| match character {
+        '\t' => ' ',
+        _ if is_printable(character) => character,
+        _ => '\u{fffd}',
+    };
+    line.chars().map(place).collect()
 }
 
 /// Turns the messages of serde and of the TOML reader into sentences, with a suggestion for a misspelt word.

@@ -35,7 +35,8 @@
 //! * [`build_file`] says what is to be built, and [`lock`] from what exactly it was built.
 //! * [`rewrite`] turns a plan into blobs, on threads; only [`transport`] and [`commands`] are asynchronous.
 //! * [`config`] reads the user's own settings.
-//! * [`cli`], [`commands`], [`printer`] and [`progress`] are the program: the only place that joins all of it.
+//! * [`cli`], [`commands`], [`printer`], [`log`] and [`progress`] are the program: the only place that joins all of it.
+//! * [`text`] makes what others wrote safe to show; everything that goes out passes through it.
 
 pub mod build_file;
 pub mod cli;
@@ -51,6 +52,7 @@ pub mod inspect;
 pub mod layer;
 pub mod ledger;
 pub mod lock;
+pub mod log;
 pub mod plan;
 pub mod printer;
 pub mod profile;
@@ -59,6 +61,7 @@ pub mod report;
 pub mod rewrite;
 pub mod store;
 pub mod temporary;
+pub mod text;
 pub mod transport;
 pub mod verify;
 pub mod windows;

@@ -1,5 +1,11 @@
 //! How the core tells how far it is, without knowing who watches.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::DecimalBytes;
+
 /// What is being worked on, for the words beside a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -99,5 +105,123 @@ impl Task for Bar {
 
     fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Says in a line now and then how far long work is: for logs, where bars are of no use.
+pub struct Lines {
+    say: Arc<Say>,
+    clock: fn() -> Instant,
+}
+
+type Say = dyn Fn(&str) + Send + Sync;
+
+/// How long work takes before it is worth a line.
+const FIRST_LINE: Duration = Duration::from_secs(5);
+
+/// The least time between two lines on the same work.
+const NEXT_LINE: Duration = Duration::from_secs(30);
+
+impl Lines {
+    /// Says lines with `say`.
+    pub fn new(say: impl Fn(&str) + Send + Sync + 'static) -> Lines {
+        Lines { say: Arc::new(say), clock: Instant::now }
+    }
+}
+
+impl Progress for Lines {
+    fn start(&self, stage: Stage, label: &str, total: u64) -> Box<dyn Task> {
+        Box::new(Line {
+            say: Arc::clone(&self.say),
+            clock: self.clock,
+            what: format!("{} {label}", stage.word()),
+            total,
+            done: AtomicU64::new(0),
+            next: Mutex::new(Next { at: (self.clock)() + FIRST_LINE, said: false }),
+        })
+    }
+}
+
+struct Line {
+    say: Arc<Say>,
+    clock: fn() -> Instant,
+    what: String,
+    total: u64,
+    done: AtomicU64,
+    next: Mutex<Next>,
+}
+
+/// When the next line is due, and whether there was one.
+struct Next {
+    at: Instant,
+    said: bool,
+}
+
+impl Task for Line {
+    fn advance(&self, bytes: u64) {
+        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let now = (self.clock)();
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= next.at && done < self.total {
+            *next = Next { at: now + NEXT_LINE, said: true };
+            (self.say)(&format!("{}: {} of {}", self.what, DecimalBytes(done), DecimalBytes(self.total)));
+        }
+    }
+
+    fn reset_to(&self, bytes: u64) {
+        self.done.store(bytes, Ordering::Relaxed);
+    }
+
+    fn finish(&self) {
+        // What was begun in the log is ended there.
+        if self.next.lock().unwrap_or_else(PoisonError::into_inner).said {
+            (self.say)(&format!("{}: ended at {}", self.what, DecimalBytes(self.done.load(Ordering::Relaxed))));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    thread_local! {
+        static SECONDS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    fn clock() -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_secs(SECONDS.get())
+    }
+
+    #[test]
+    fn long_work_is_worth_a_line_now_and_then() {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let lines = Lines {
+            say: Arc::new({
+                let said = Arc::clone(&said);
+                move |line: &str| said.lock().unwrap().push(line.to_owned())
+            }),
+            clock,
+        };
+        let task = lines.start(Stage::Pull, "0c8c2cbd4d27", 100_000_000);
+        let short = lines.start(Stage::Index, "short", 1_000);
+        short.advance(1_000);
+        short.finish();
+        for second in 1..=70 {
+            SECONDS.set(second);
+            task.advance(1_000_000);
+        }
+        task.reset_to(100_000_000);
+        task.finish();
+        let expected = [
+            "pulling 0c8c2cbd4d27: 5.00 MB of 100.00 MB",
+            "pulling 0c8c2cbd4d27: 35.00 MB of 100.00 MB",
+            "pulling 0c8c2cbd4d27: 65.00 MB of 100.00 MB",
+            "pulling 0c8c2cbd4d27: ended at 100.00 MB",
+        ];
+        assert_eq!(*said.lock().unwrap(), expected);
     }
 }

@@ -28,10 +28,14 @@ use crate::inspect::policy::{Condition, Facts};
 use crate::layer::LayerStack;
 use crate::ledger::Ledger;
 use crate::lock::{Lock, LockedBase};
+use crate::printer;
 use crate::profile::RuleSet;
 use crate::report::Report;
+use crate::report::html;
 use crate::report::inspect::show;
+use crate::report::ledger::events;
 use crate::rewrite::additions::DEFAULT_TIME;
+use crate::text::Shown;
 use crate::transport::{Reference, Target};
 
 /// How many base images are slimmed at once.
@@ -75,13 +79,13 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
         targets::share_index(group, &mut built);
     }
     let ledgers = attach_ledgers(&order, &groups, &targets, &built, surroundings).await?;
-    let mut results = String::new();
+    let mut results = Vec::new();
     for (group, target) in groups.iter().zip(targets) {
         // All members have the same root.
         if let Some(&member) = group.members.first() {
             let Built { base, documents, .. } = &built[member];
             let platform = base.platform_of(documents.root(), &documents.config);
-            results += &format!("{}\n", target.tag(documents.root(), platform.as_ref()).await?);
+            results.push(Shown::line(&target.tag(documents.root(), platform.as_ref()).await?));
         }
         target.finish(&*surroundings.progress).await?;
     }
@@ -94,7 +98,7 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
     {
         let path = locked.path.display();
         if locked.is_kept_up {
-            write_file(&locked.path, &lock.to_toml())
+            write_file(&locked.path, &Shown::of_escaped(lock.to_toml()))
                 .context("everything is pushed, but the lock cannot be written")?;
             surroundings.printer.say(&format!("wrote `{path}`"));
         } else {
@@ -105,9 +109,9 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
         for warning in &ledger.warnings {
             surroundings.printer.warn(warning);
         }
-        surroundings.printer.say(ledger.to_text().trim_end());
+        surroundings.printer.say_report(&ledger.to_text(), &events(ledger));
     }
-    surroundings.printer.result(&results)?;
+    surroundings.printer.result(&Shown::concat(results))?;
     Ok(ExitStatus::Done)
 }
 
@@ -234,7 +238,12 @@ fn meets_policy(conditions: &[Condition], built: &[Built<'_>], surroundings: &Su
         if !broken.is_empty() {
             let reference = &built.base.image.reference;
             let text = format!("`{reference}`, slimmed, does not meet the policy: {}", broken.join(", "));
-            surroundings.printer.fail(&text, Some("nothing was pushed"));
+            surroundings.printer.fail(&printer::Failure {
+                message: &text,
+                hint: Some("nothing was pushed"),
+                status: Some(ExitStatus::Policy),
+                ..printer::Failure::default()
+            });
             meets = false;
         }
     }
@@ -312,11 +321,15 @@ impl Files {
                 continue;
             }
             let parts = self.summaries.iter().zip(ledgers).filter(|(other, _)| *other == path);
-            let parts: Vec<String> = parts.map(|(_, ledger)| ledger.to_markdown()).collect();
-            write_file(path, &parts.join("\n")).context("the image is pushed, but the summary cannot be written")?;
+            let mut summary = Shown::default();
+            for (number, (_, ledger)) in parts.enumerate() {
+                let between = if number > 0 { Shown::line("") } else { Shown::default() };
+                summary = Shown::concat([summary, between, ledger.to_markdown()]);
+            }
+            write_file(path, &summary).context("the image is pushed, but the summary cannot be written")?;
             written.push(path);
         }
-        for (path, page) in self.reports.iter().zip(ledgers.iter().filter_map(Report::to_html)) {
+        for (path, page) in self.reports.iter().zip(ledgers.iter().map(html::ledger::page)) {
             write_file(path, &page).context("the image is pushed, but the report cannot be written")?;
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::Surroundings;
 use crate::cli::Copy;
 use crate::error::ExitStatus;
 use crate::image::edit::{NewIndexEntry, make_index};
+use crate::text::Shown;
 use crate::transport::{LocalBlob, Reference, Source, Target};
 
 /// How many layers are copied at once.
@@ -51,6 +52,6 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
     }
     let result = target.tag(&root, source.platform_of(&root, &image.config).as_ref()).await?;
     target.finish(progress).await?;
-    surroundings.printer.result(&format!("{result}\n"))?;
+    surroundings.printer.result(&Shown::line(&result))?;
     Ok(ExitStatus::Done)
 }

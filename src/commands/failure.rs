@@ -14,10 +14,12 @@ use crate::inspect::policy::ConditionError;
 use crate::layer::index::IndexError;
 use crate::lock::LockError;
 use crate::plan::PlanError;
+use crate::printer::{self, Printer};
 use crate::profile::{PatternError, ProfileError};
 use crate::report::verify::line;
 use crate::rewrite::{RewriteError, WriteError};
 use crate::store::StoreError;
+use crate::text::escape;
 use crate::transport::registry::RegistryError;
 use crate::transport::{ReferenceError, TransportError};
 use crate::verify::Finding;
@@ -51,7 +53,7 @@ impl fmt::Display for WouldNotImport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a Windows host would not import {}:", self.what)?;
         for finding in &self.findings {
-            write!(f, "\n  {}", line(finding))?;
+            write!(f, "\n{}", line(finding))?;
         }
         Ok(())
     }
@@ -61,18 +63,67 @@ impl std::error::Error for WouldNotImport {}
 
 /// A build was to be as the lock says, and would not be.
 #[derive(Debug, thiserror::Error)]
-#[error("nothing is built, because `{lock}` does not agree with what is here:\n{differences}")]
+#[error("nothing is built, because `{lock}` does not agree with what is here:{}", lines(differences))]
 pub(super) struct NotAsLocked {
     /// The lock.
     pub(super) lock: String,
     /// What is different, in lines.
-    pub(super) differences: String,
+    pub(super) differences: Vec<String>,
+}
+
+fn lines(texts: &[String]) -> String {
+    texts.iter().map(|text| format!("\n{}", escape(text))).collect()
 }
 
 /// How a failed command ends.
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
     pub(super) hint: Option<&'static str>,
+}
+
+impl Failure {
+    /// Prints why a command failed.
+    pub(super) fn print(&self, error: &anyhow::Error, printer: &Printer) {
+        let (message, details) = message(error);
+        printer.fail(&printer::Failure {
+            message: &message,
+            details: &details,
+            hint: self.hint,
+            status: Some(self.status),
+        });
+    }
+}
+
+/// What an error says: each cause behind the one that it caused, in one line, and the lines below it.
+fn message(error: &anyhow::Error) -> (String, Vec<String>) {
+    let (mut message, mut details) = (String::new(), Vec::new());
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let text = match has_lines(cause) {
+            true => {
+                let mut lines = text.lines();
+                let first = lines.next().unwrap_or_default().to_owned();
+                details.extend(lines.map(str::to_owned));
+                first
+            }
+            false => text,
+        };
+        if !message.is_empty() {
+            message += ": ";
+        }
+        message += &text;
+    }
+    (message, details)
+}
+
+/// Returns `true` if an error has lines of its own, whose parts it escapes. Line ends in any other are somebody else's.
+fn has_lines(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<WouldNotImport>()
+        || cause.is::<NotAsLocked>()
+        || matches!(cause.downcast_ref(), Some(ProfileError::Fault(_)))
+        || matches!(cause.downcast_ref(), Some(BuildFileError::Fault(_)))
+        || matches!(cause.downcast_ref(), Some(LockError::Fault(_)))
+        || matches!(cause.downcast_ref(), Some(ConfigError::Fault(_)))
 }
 
 /// Finds out how a command ends from the error that ended it; `cache` is where the cache is.

@@ -9,6 +9,7 @@ use super::failure::Usage;
 use super::{Surroundings, deliver};
 use crate::cli;
 use crate::error::{ExitStatus, IoContext};
+use crate::printer::Failure;
 use crate::report::host::HostReport;
 use crate::transport::{Reference, Source};
 use crate::windows::compatibility;
@@ -40,7 +41,8 @@ pub(super) async fn run(arguments: cli::Host, surroundings: &Surroundings) -> Re
     if !arguments.check || failing.is_empty() {
         return Ok(ExitStatus::Done);
     }
-    surroundings.printer.fail(&format!("the image does not run on: {}", failing.join("; ")), None);
+    let message = format!("the image does not run on: {}", failing.join("; "));
+    surroundings.printer.fail(&Failure { message: &message, status: Some(ExitStatus::Policy), ..Failure::default() });
     Ok(ExitStatus::Policy)
 }
 

@@ -5,12 +5,13 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::failure::Usage;
-use super::{Surroundings, base, deliver, deliver_text};
-use crate::cli::{self, Format, Inspect};
+use super::{Surroundings, base, deliver_page};
+use crate::cli::{self, Inspect};
 use crate::error::{ExitStatus, IoContext};
 use crate::hive::RegistryVersion;
 use crate::inspect::policy::{Condition, Facts, Measure, dive_rules};
 use crate::inspect::{By, Grouping, SizeModel};
+use crate::printer::Failure;
 use crate::report::html;
 use crate::report::inspect::{Header, InspectReport, show};
 use crate::transport::{Reference, Source};
@@ -50,18 +51,14 @@ pub(super) async fn run(arguments: Inspect, surroundings: &Surroundings) -> Resu
             broken.push(format!("{condition} (it is {})", show(verdict.value)));
         }
     }
-    match arguments.output.format {
-        Format::Html => {
-            let page = html::inspect::page(&header, config, &model, &broken);
-            deliver_text(&arguments.output, &surroundings.printer, &page)?;
-        }
-        _ => deliver(&arguments.output, &surroundings.printer, &report)?,
-    }
+    deliver_page(&arguments.output, &surroundings.printer, &report, || {
+        html::inspect::page(&header, config, &model, &broken)
+    })?;
     if broken.is_empty() {
         return Ok(ExitStatus::Done);
     }
     let text = format!("`{}` does not meet the policy: {}", base.image.reference, broken.join(", "));
-    surroundings.printer.fail(&text, None);
+    surroundings.printer.fail(&Failure { message: &text, status: Some(ExitStatus::Policy), ..Failure::default() });
     Ok(ExitStatus::Policy)
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::printer::Printer;
+use crate::printer::{Failure, Printer};
 use crate::report::bytes::ByteSize;
 use crate::{store, temporary};
 
@@ -21,7 +21,7 @@ pub(super) fn watch(printer: Printer, cache: Option<PathBuf>) -> io::Result<()> 
         let cleaning = tokio::task::spawn_blocking(move || {
             // Held until the process ends, so that no thread makes another file meanwhile.
             let held = temporary::delete_all();
-            printer.fail(&message(cache), None);
+            printer.fail(&Failure { message: &message(cache), ..Failure::default() });
             std::mem::forget(held);
         });
         // The second signal does not wait for that.

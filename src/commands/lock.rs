@@ -11,6 +11,7 @@ use crate::cli;
 use crate::error::ExitStatus;
 use crate::lock::{self, Drift, Lock, LockedBase};
 use crate::report::lock::DriftReport;
+use crate::text::Shown;
 
 pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Result<ExitStatus> {
     let file = build_file::load(&arguments.file)?;
@@ -41,7 +42,7 @@ pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Re
     let drifted = !drift.is_none();
     let written = !arguments.check && new != old;
     if written {
-        write_file(&path, &new.to_toml())?;
+        write_file(&path, &Shown::of_escaped(new.to_toml()))?;
     }
     deliver(&arguments.output, &surroundings.printer, &DriftReport::new(path.display().to_string(), drift, written))?;
     Ok(if arguments.check && drifted { ExitStatus::Drift } else { ExitStatus::Done })

@@ -37,15 +37,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 
-use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, Schema};
+use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, PageFormat, PageOutput, Schema};
 use crate::durable::directory_of;
 use crate::error::{ExitStatus, IoContext, PathError};
 use crate::inspect::policy::byte_unit;
+use crate::log;
 use crate::printer::{Level, Printer};
 use crate::progress::Progress;
 use crate::report::{Report, schema};
 use crate::store::Store;
 use crate::temporary::TemporaryFile;
+use crate::text::Shown;
 use crate::transport::RegistryOptions;
 
 /// Carries out what was typed, and says how it ended. A run that fails because of damaged files in the cache deletes them and
@@ -59,7 +61,9 @@ pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
     };
     let json = cli.global.log_format == LogFormat::Json;
     let printer = Printer::new(level, !cli.global.no_progress).in_json(json);
-    start_log(level, cli.global.verbose, json);
+    if level > Level::Quiet {
+        log::start(cli.global.verbose, json);
+    }
     // Found out once: a password can be read from standard input only once.
     let registry = OnceCell::new();
     let cache = cache_directory(&cli.global).ok();
@@ -74,7 +78,7 @@ pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
         Ok(status) => status,
         Err(error) => {
             let failure = failure::classify(&error, cache.as_deref());
-            printer.fail(&format!("{error:#}"), failure.hint);
+            failure.print(&error, &printer);
             failure.status
         }
     }
@@ -116,6 +120,10 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
         Command::Profile(verb) => profile::run(verb, printer),
         Command::Completions { shell } => shell::completions(shell, printer),
         Command::Man => shell::manual(printer),
+        Command::Version => {
+            printer.result(&Shown::line(concat!("winslim ", env!("CARGO_PKG_VERSION"))))?;
+            Ok(ExitStatus::Done)
+        }
         Command::Schema { report } => {
             printer.result(&match report {
                 Schema::Inspect => schema::inspect(),
@@ -177,55 +185,55 @@ fn cache_directory(global: &Global) -> Result<PathBuf> {
     Ok(strategy.cache_dir().join("winslim"))
 }
 
-/// Sends the log of what is done to standard error.
-fn start_log(level: Level, verbose: u8, json: bool) {
-    let filter = match (level, verbose) {
-        (Level::Quiet, _) => return,
-        (_, 0) => "winslim=warn",
-        (_, 1) => "winslim=info",
-        _ => "winslim=debug",
-    };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false);
-    // A second subscriber is refused; in tests the first one serves.
-    let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
-}
-
 /// Writes a report to where it was asked for.
 fn deliver(output: &Output, printer: &Printer, report: &impl Report) -> Result<()> {
     let text = match output.format {
-        Format::Text if output.output.is_none() => {
-            for part in report.text_parts() {
-                printer.result(&part)?;
-            }
-            return Ok(());
-        }
+        Format::Text if output.output.is_none() => return print_parts(printer, report),
         Format::Text => report.to_text(),
         Format::Markdown => report.to_markdown(),
         Format::Json => report.to_json(),
-        Format::Html => report.to_html().ok_or_else(|| failure::Usage(WITHOUT_PAGE.to_owned()))?,
     };
-    deliver_text(output, printer, &text)
+    deliver_text(output.output.as_deref(), printer, &text)
 }
 
-const WITHOUT_PAGE: &str = "this command has no --format html; `inspect` and `plan` have, and `build` has --report";
+/// Writes a report that can be a page for a browser to where it was asked for; `page` makes the page.
+fn deliver_page(
+    output: &PageOutput,
+    printer: &Printer,
+    report: &impl Report,
+    page: impl FnOnce() -> Shown,
+) -> Result<()> {
+    let text = match output.format {
+        PageFormat::Text if output.output.is_none() => return print_parts(printer, report),
+        PageFormat::Text => report.to_text(),
+        PageFormat::Markdown => report.to_markdown(),
+        PageFormat::Json => report.to_json(),
+        PageFormat::Html => page(),
+    };
+    deliver_text(output.output.as_deref(), printer, &text)
+}
+
+fn print_parts(printer: &Printer, report: &impl Report) -> Result<()> {
+    for part in report.text_parts() {
+        printer.result(&part)?;
+    }
+    Ok(())
+}
 
 /// Writes the text of a report to where it was asked for.
-fn deliver_text(output: &Output, printer: &Printer, text: &str) -> Result<()> {
-    match &output.output {
-        Some(file) => write_file(file, &anstream::adapter::strip_str(text).to_string()),
+fn deliver_text(file: Option<&Path>, printer: &Printer, text: &Shown) -> Result<()> {
+    match file {
+        Some(file) => write_file(file, text),
         None => Ok(printer.result(text)?),
     }
 }
 
 /// Writes a file as a whole: what was there before stays until the new content is complete and on the disk. A device or a pipe is
 /// written to.
-fn write_file(path: &Path, text: &str) -> Result<()> {
+fn write_file(path: &Path, text: &Shown) -> Result<()> {
+    let text = text.without_styles();
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Ok(std::fs::write(path, text).context_path("write to", path)?);
+        return Ok(std::fs::write(path, text.as_bytes()).context_path("write to", path)?);
     }
     let mut file = temporary_beside(path)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).context_path("write to", path)?;
@@ -254,13 +262,13 @@ mod tests {
     fn a_file_is_replaced_as_a_whole() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("report");
-        write_file(&file, "one").unwrap();
-        write_file(&file, "two").unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "two");
+        write_file(&file, &Shown::line("one")).unwrap();
+        write_file(&file, &Shown::line("two")).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "two\n");
         assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
-        let error = write_file(&directory.path().join("no/report"), "x").unwrap_err();
+        let error = write_file(&directory.path().join("no/report"), &Shown::line("x")).unwrap_err();
         assert!(error.to_string().contains("no such file or directory"), "{error}");
-        assert!(write_file(directory.path(), "x").is_err(), "a directory is no file");
+        assert!(write_file(directory.path(), &Shown::line("x")).is_err(), "a directory is no file");
     }
 
     #[cfg(unix)]
@@ -273,7 +281,7 @@ mod tests {
             let pipe = pipe.clone();
             move || std::fs::read_to_string(pipe).unwrap()
         });
-        write_file(&pipe, "report").unwrap();
-        assert_eq!(reader.join().unwrap(), "report");
+        write_file(&pipe, &Shown::line("report")).unwrap();
+        assert_eq!(reader.join().unwrap(), "report\n");
     }
 }

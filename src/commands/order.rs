@@ -160,7 +160,7 @@ fn of_file(arguments: &Build) -> Result<Order> {
 fn check_locked(path: &Path, lock: Option<&Lock>, bases: &[Wanted]) -> Result<()> {
     let now: Vec<_> = bases.iter().map(|wanted| (wanted.inputs.clone(), None)).collect();
     let differences = match lock {
-        None => "  there is no such file".to_owned(),
+        None => vec!["there is no such file".to_owned()],
         Some(lock) => {
             let drift = Drift::new(lock, &now);
             if drift.is_none() {

@@ -4,7 +4,7 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::{Surroundings, base, deliver, slim};
+use super::{Surroundings, base, deliver_page, slim};
 use crate::cli::Plan;
 use crate::error::ExitStatus;
 use crate::profile;
@@ -31,6 +31,6 @@ pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<
     }
     let reference = base.image.reference.to_string();
     let report = PlanReport::new(&reference, &base.image.config, stack, rules, &plan, additions.targets(), warnings);
-    deliver(&arguments.output, &surroundings.printer, &report)?;
+    deliver_page(&arguments.output, &surroundings.printer, &report, || report.to_html())?;
     Ok(ExitStatus::Done)
 }

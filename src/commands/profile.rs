@@ -6,16 +6,17 @@ use crate::cli::Profile;
 use crate::error::ExitStatus;
 use crate::printer::Printer;
 use crate::profile::{describe, load, schema};
+use crate::text::Shown;
 
 pub(super) fn run(verb: Profile, printer: &Printer) -> Result<ExitStatus> {
     match verb {
-        Profile::List => printer.result(&describe::list()?)?,
-        Profile::Show { profile, resolved: false } => printer.result(&load::text(&profile)?)?,
+        Profile::List => printer.result(&Shown::lines(&describe::list()?))?,
+        Profile::Show { profile, resolved: false } => printer.result(&Shown::lines(&load::text(&profile)?))?,
         Profile::Show { profile, resolved: true } => printer.result(&describe::rules(&load(&[profile])?))?,
         Profile::Check { profiles } => {
             for profile in &profiles {
                 let rules = load(&[profile])?;
-                printer.result(&format!("{profile}: {}\n", describe::summary(&rules)))?;
+                printer.result(&Shown::line(&format!("{profile}: {}", describe::summary(&rules))))?;
             }
         }
         Profile::Schema => printer.result(&schema::json_schema())?,

@@ -8,6 +8,7 @@ use clap_mangen::Man;
 use crate::cli::Cli;
 use crate::error::ExitStatus;
 use crate::printer::Printer;
+use crate::text::Shown;
 
 /// What the pages say they come from.
 const SOURCE: &str = concat!("winslim ", env!("CARGO_PKG_VERSION"));
@@ -31,6 +32,6 @@ pub(super) fn manual(printer: &Printer) -> Result<ExitStatus> {
 }
 
 fn print(text: &[u8], printer: &Printer) -> Result<ExitStatus> {
-    printer.result(&String::from_utf8_lossy(text))?;
+    printer.result(&Shown::of_escaped(String::from_utf8_lossy(text).into_owned()))?;
     Ok(ExitStatus::Done)
 }

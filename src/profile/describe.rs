@@ -11,6 +11,7 @@ use super::pattern::PatternSet;
 use super::rules::RuleSet;
 use crate::fault::Source;
 use crate::image::edit::ImageSettings;
+use crate::text::{Shown, escape};
 
 /// The built-in profiles as a table: name, risk, and what each does.
 pub fn list() -> Result<String, ProfileError> {
@@ -26,26 +27,28 @@ pub fn list() -> Result<String, ProfileError> {
 }
 
 /// All profiles and rules of a set, after includes.
-pub fn rules(rules: &RuleSet) -> String {
+pub fn rules(rules: &RuleSet) -> Shown {
     let mut text = String::from("Profiles, in the order in which they count:\n");
     for profile in &rules.profiles {
         let (name, risk) = (&profile.name, profile.risk.as_str());
-        text += &format!("  {name} ({}, risk {risk}): {}\n", profile.origin, profile.summary);
+        let (origin, summary) = (escape(&profile.origin.to_string()).into_owned(), escape(&profile.summary));
+        text += &format!("  {} ({origin}, risk {risk}): {summary}\n", escape(name));
     }
     for rule in &rules.removes {
-        text += &format!("\nremove {}{}\n", rule.full_id(), if rule.required { " (must match)" } else { "" });
+        text += &format!("\nremove {}{}\n", escape(&rule.full_id()), if rule.required { " (must match)" } else { "" });
         text += &patterns("path", &rule.paths);
         text += &patterns("except", &rule.except);
         text += &line("reason", &rule.reason);
         text += &rule.price.iter().map(|price| line("price", price)).collect::<String>();
     }
     for rule in &rules.keeps {
-        text += &format!("\nkeep, by {}{}\n", rule.profile, if rule.required { " (must match)" } else { "" });
+        let must = if rule.required { " (must match)" } else { "" };
+        text += &format!("\nkeep, by {}{must}\n", escape(&rule.profile));
         text += &patterns("path", &rule.paths);
         text += &rule.reason.iter().map(|reason| line("reason", reason)).collect::<String>();
     }
     for rule in &rules.adds {
-        text += &format!("\nadd, by {}\n", rule.profile);
+        text += &format!("\nadd, by {}\n", escape(&rule.profile));
         text += &line("source", &rule.source.display().to_string());
         text += &line("target", &format!("C:\\{}", rule.target.to_windows().trim_start_matches('\\')));
     }
@@ -56,7 +59,7 @@ pub fn rules(rules: &RuleSet) -> String {
         text += "\nlayers\n";
         text += &line("shadowed", "drop");
     }
-    text
+    Shown::of_escaped(text)
 }
 
 /// One sentence for a profile without fault: how many rules it has, includes counted.
@@ -72,7 +75,7 @@ pub fn summary(rules: &RuleSet) -> String {
 }
 
 fn line(key: &str, value: &str) -> String {
-    format!("  {key:<8} {value}\n")
+    format!("  {key:<8} {}\n", escape(value))
 }
 
 fn patterns(key: &str, set: &PatternSet) -> String {
@@ -115,7 +118,7 @@ mod tests {
     #[test]
     fn a_rule_is_shown_with_all_it_says() {
         let text = rules(&load::load(&["no-utilityvm"]).unwrap());
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(&*text, @r"
         Profiles, in the order in which they count:
           no-utilityvm (built-in, risk medium): Remove the virtual machine for Hyper-V isolation
 

@@ -1,11 +1,14 @@
 //! A ledger in short, for people who look at a build.
 
+use serde_json::{Value, json};
+
+use super::Report;
 use super::bytes::{ByteSize, change, signed};
 use super::page::Page;
 use super::plan::words;
 use super::table::Table;
-use super::{Report, html};
 use crate::ledger::{Layer, Ledger};
+use crate::text::Event;
 
 /// The most rules, by what they saved, that the summary shows.
 const MOST_RULES: usize = 12;
@@ -33,10 +36,38 @@ impl Report for Ledger {
         kept_names(self, &mut page);
         page
     }
+}
 
-    fn to_html(&self) -> Option<String> {
-        Some(html::ledger::page(self))
-    }
+/// What a build did, for logs that programs read: the image, its layers, and the rules that removed something.
+pub fn events(ledger: &Ledger) -> Vec<Event> {
+    let event = |name, fields: Value| Event { name, fields: fields.as_object().cloned().unwrap_or_default() };
+    let totals = &ledger.totals;
+    let image = json!({
+        "image": ledger.base.reference,
+        "osVersion": ledger.base.os_version,
+        "result": ledger.result.reference,
+        "digest": ledger.result.manifest,
+        "before": totals.compressed_before,
+        "after": totals.compressed_after,
+        "unpackedBefore": totals.unpacked_before,
+        "unpackedAfter": totals.unpacked_after,
+    });
+    let layers = ledger.layers.iter().enumerate().map(|(number, layer)| {
+        let before = layer.before.as_ref().map_or(0, |before| before.compressed);
+        let after = &layer.after;
+        let fields = json!({ "layer": number, "before": before, "after": after.compressed, "digest": after.digest });
+        event("layer", fields)
+    });
+    let rules = ledger.rules.iter().filter(|rule| rule.entries > 0).map(|rule| {
+        let fields = json!({
+            "rule": rule.rule,
+            "entries": rule.entries,
+            "unpacked": rule.unpacked,
+            "compressed": rule.compressed,
+        });
+        event("rule", fields)
+    });
+    std::iter::once(event("slimmed", image)).chain(layers).chain(rules).collect()
 }
 
 fn layers(ledger: &Ledger) -> Table {

@@ -9,11 +9,12 @@ use serde::{Serialize, Serializer};
 
 use super::Report;
 use super::bytes::ByteSize;
-use super::page::{Page, visible};
+use super::page::Page;
 use super::table::Table;
 use crate::inspect::{Listed, SizeModel};
 use crate::layer::path::push_windows_name;
 use crate::layer::{EntryId, EntryKind, LayerPath};
+use crate::text::{Shown, escape as visible};
 
 /// A listing.
 #[derive(Debug)]
@@ -158,12 +159,12 @@ impl Report for ListReport<'_> {
         page
     }
 
-    fn to_text(&self) -> String {
-        self.text_parts().collect()
+    fn to_text(&self) -> Shown {
+        Shown::concat(self.text_parts())
     }
 
     /// One line for each entry, made by hand: a table of a hundred thousand rows takes seconds to be laid out.
-    fn text_parts(&self) -> Box<dyn Iterator<Item = String> + '_> {
+    fn text_parts(&self) -> Box<dyn Iterator<Item = Shown> + '_> {
         let header = "kind  layer  names      size  compressed  hidden  name\n".to_owned();
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let parts = self.entries.chunks(PART * threads).map(move |entries| {
@@ -173,7 +174,7 @@ impl Report for ListReport<'_> {
                 joined.collect::<String>()
             })
         });
-        Box::new(iter::once(header).chain(parts))
+        Box::new(iter::once(header).chain(parts).map(Shown::of_escaped))
     }
 }
 

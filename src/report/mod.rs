@@ -19,31 +19,29 @@ use serde::Serialize;
 
 use page::Page;
 
+use crate::text::Shown;
+
 /// Something that is shown, in every format that all reports have.
 pub trait Report: Serialize {
     /// What it says to people.
     fn page(&self) -> Page;
     /// For people at a terminal: within 80 columns wherever names allow it, with styles.
-    fn to_text(&self) -> String {
+    fn to_text(&self) -> Shown {
         self.page().to_text()
     }
     /// The same in parts, for texts that are too long to be made before the first line is shown.
-    fn text_parts(&self) -> Box<dyn Iterator<Item = String> + '_> {
+    fn text_parts(&self) -> Box<dyn Iterator<Item = Shown> + '_> {
         Box::new(std::iter::once(self.to_text()))
     }
     /// For the summary of a CI job.
-    fn to_markdown(&self) -> String {
+    fn to_markdown(&self) -> Shown {
         self.page().to_markdown()
     }
     /// For programs: indented, with a newline at its end.
-    fn to_json(&self) -> String {
-        #[expect(clippy::unwrap_used, reason = "only maps with keys that are no strings fail, and reports have none")]
-        let mut text = serde_json::to_string_pretty(self).unwrap();
-        text.push('\n');
-        text
-    }
-    /// For a browser: one whole file; nothing if this report has no such page.
-    fn to_html(&self) -> Option<String> {
-        None
+    fn to_json(&self) -> Shown
+    where
+        Self: Sized,
+    {
+        Shown::json(self)
     }
 }

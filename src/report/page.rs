@@ -1,11 +1,9 @@
 //! What a report says, apart from how it is written down: the same page becomes text for a terminal and Markdown.
 
-use std::borrow::Cow;
-use std::fmt::Write;
-
 use anstyle::{Effects, Style};
 
 use super::table::{self, Table};
+use crate::text::{Shown, escape as visible};
 
 /// Blocks from top to bottom. Whatever they say may come from an image: control characters are made visible.
 #[derive(Debug, Default)]
@@ -77,7 +75,7 @@ impl Page {
     }
 
     /// For a terminal, with styles; they have to be taken out for anything else.
-    pub(super) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> Shown {
         let mut text = String::new();
         let mut below_heading = false;
         for block in &self.blocks {
@@ -97,11 +95,11 @@ impl Page {
                 Block::Table(table) => text += &table::text(table),
             }
         }
-        text
+        Shown::of_escaped(text)
     }
 
     /// For a page that is read in a browser, such as the summary of a CI job.
-    pub(super) fn to_markdown(&self) -> String {
+    pub(super) fn to_markdown(&self) -> Shown {
         let mut text = String::new();
         for block in &self.blocks {
             match block {
@@ -126,34 +124,29 @@ impl Page {
             text.push('\n');
         }
         text.pop();
-        text
+        Shown::of_escaped(text)
     }
 }
 
-/// Text with its control characters as escapes, so that a name from an image cannot steer a terminal.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    // Almost every text is like that; a search that ends early is slower.
-    if text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
-    }
-    Cow::Owned(shown)
-}
-
-/// Text that means nothing but itself in Markdown.
+/// Text that means nothing but itself in Markdown, wherever in a line it is: no markup, no link, no mention, no heading.
 pub(super) fn markdown(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' => {
-                let _ = write!(escaped, "\\{character}");
-            }
-            character if character.is_control() => escaped.push(' '),
-            character => escaped.push(character),
+    let text = visible(text);
+    let mut escaped = String::with_capacity(text.len() + 8);
+    // What begins a list, a heading or a rule does so at the beginning of a line only.
+    let number = text.bytes().take_while(u8::is_ascii_digit).count();
+    for (at, character) in text.char_indices() {
+        let rest = &text[at + character.len_utf8()..];
+        let is_markup = match character {
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '@' | '$' => true,
+            '-' | '+' | '=' => at == 0,
+            '.' | ')' => number > 0 && at == number || at >= 3 && text[at - 3..at].eq_ignore_ascii_case("www"),
+            ':' => rest.starts_with("//"),
+            _ => false,
+        };
+        if is_markup {
+            escaped.push('\\');
         }
+        escaped.push(character);
     }
     escaped
 }
@@ -189,8 +182,8 @@ mod tests {
     #[test]
     fn a_page_becomes_markdown() {
         assert_eq!(
-            page().to_markdown(),
-            "## an image\n\nwith a line\n\n| name | size |\n| --- | ---: |\n| a\\|b | 1 B |\n| longer \\[31m | 10 B |\n\na note\n\n\
+            &*page().to_markdown(),
+            "## an image\n\nwith a line\n\n| name | size |\n| --- | ---: |\n| a\\|b | 1 B |\n| longer\\\\u{1b}\\[31m | 10 B |\n\na note\n\n\
              ### A list\n\n- Windows\\\\\\*\\_x\n\n```yaml\nos: windows\n```\n\nThe end.\n"
         );
     }

@@ -12,6 +12,7 @@ use crate::layer::{EntryId, LayerStack};
 use crate::ledger::{Keep, Kept, Role, Rule};
 use crate::plan::{Action, Cause, KeepReason, LayerSummary, Plan};
 use crate::profile::RuleSet;
+use crate::text::Shown;
 
 /// What a plan says, ready to be shown.
 #[derive(Debug, Serialize)]
@@ -107,6 +108,11 @@ impl PlanReport {
                 .map(|(add, target)| Addition { profile: add.profile.clone(), target: target.clone() })
                 .collect(),
         }
+    }
+
+    /// The page for a browser, as the text of an HTML file.
+    pub fn to_html(&self) -> Shown {
+        self.document().to_html()
     }
 
     fn document(&self) -> html::Document {
@@ -217,10 +223,6 @@ impl Report for PlanReport {
             }
         }
         page
-    }
-
-    fn to_html(&self) -> Option<String> {
-        Some(self.document().to_html())
     }
 }
 

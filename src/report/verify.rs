@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::Report;
-use super::page::{Page, visible};
+use super::page::Page;
+use crate::text::{Shown, escape};
 use crate::verify::{Finding, RULES, Severity};
 
 /// The findings on an image.
@@ -78,16 +79,16 @@ impl Report for VerifyReport {
     }
 
     /// A line for each finding, and the verdict last, where it is seen however many there are.
-    fn to_text(&self) -> String {
+    fn to_text(&self) -> Shown {
         let lines = self.findings.iter().map(line).chain(self.blobs.line()).chain([self.verdict()]);
-        lines.map(|line| visible(&line).into_owned() + "\n").collect()
+        Shown::concat(lines.map(|line| Shown::line(&line)))
     }
 }
 
 /// How many characters of a name a line shows: more than any name has that Windows programs can open.
 const MOST_OF_A_NAME: usize = 300;
 
-/// A finding in one line: `error: layer 1: Files/x: … [rule-name; a host says "…"]`.
+/// A finding in one line, escaped: `error: layer 1: Files/x: … [rule-name; a host says "…"]`.
 pub fn line(finding: &Finding) -> String {
     let severity = match finding.severity {
         Severity::Error => "error",
@@ -100,10 +101,10 @@ pub fn line(finding: &Finding) -> String {
     if let Some(path) = &finding.path {
         // A name may be a million characters long, and the beginning tells which it is.
         let mut characters = path.as_str().chars();
-        text.extend(characters.by_ref().take(MOST_OF_A_NAME).flat_map(char::escape_debug));
+        text += &escape(&characters.by_ref().take(MOST_OF_A_NAME).collect::<String>());
         text += if characters.next().is_some() { "…: " } else { ": " };
     }
-    text += &format!("{} [{}", finding.message, finding.rule);
+    text += &format!("{} [{}", escape(&finding.message), finding.rule);
     if let Some(host) = finding.host_error {
         text += &format!("; a host says \"{host}\"");
     }

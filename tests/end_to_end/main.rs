@@ -14,6 +14,7 @@ mod build_cache;
 mod build_file;
 mod cache;
 mod damage;
+mod escaping;
 mod host;
 mod inspect;
 mod interruption;

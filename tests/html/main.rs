@@ -204,6 +204,6 @@ fn a_policy_that_is_not_met_is_on_the_page() {
 fn commands_without_a_page_say_so() {
     let (sandbox, reference, _) = sample();
     for arguments in [&["verify", &reference, "--format", "html"][..], &["ls", &reference, "--format", "html"]] {
-        sandbox.winslim(arguments).fails(2, &["has no --format html", "`inspect` and `plan` have"]);
+        sandbox.winslim(arguments).fails(2, &["invalid value", "[possible values: text, json, markdown]"]);
     }
 }

@@ -5,6 +5,7 @@
 mod child;
 mod command;
 mod early_push;
+mod escaping;
 mod fault;
 mod faults;
 #[path = "../../testdata/generator/mod.rs"]

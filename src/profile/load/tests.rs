@@ -59,7 +59,7 @@ fn each_fault_is_told_with_its_place() {
             r"8:19: `\` begins an escape between double quotes; write Windows paths",
         ),
         (&rule(r#"paths = ["Windows\users"]"#), r"8:20: `\` begins an escape between double quotes"),
-        (&rule(r#"paths = ["Windows\temp"]"#), "8:10: the pattern `Windows emp` has a control character, as"),
+        (&rule(r#"paths = ["Windows\temp"]"#), r"8:10: the pattern `Windows\temp` has a control character, as"),
         (&rule("paths = []"), "8:9: the rule names no path"),
         (&rule("paths = ['a']\nexcept = ['..']"), "9:11: the pattern `..` has a component `..`"),
         ("[[keep]]\npaths = ['']", "6:10: the pattern `` names no file or directory"),

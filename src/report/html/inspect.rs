@@ -6,12 +6,13 @@ use crate::inspect::{By, Group, GroupKey, Grouping, SizeModel, group};
 use crate::ledger::Role;
 use crate::report::bytes::ByteSize;
 use crate::report::inspect::{Header, registry_line, version_line};
+use crate::text::Shown;
 
 /// How many of the largest files the page lists.
 const MOST_FILES: usize = 500;
 
 /// The page on an image, as the text of an HTML file. It names the conditions of a policy that are not met.
-pub fn page(header: &Header, config: &Config, model: &SizeModel<'_>, broken: &[String]) -> String {
+pub fn page(header: &Header, config: &Config, model: &SizeModel<'_>, broken: &[String]) -> Shown {
     let layers = layers(config, model);
     Document {
         title: header.reference.clone(),

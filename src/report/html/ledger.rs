@@ -4,9 +4,10 @@ use super::savings::{kept_table, layer_table, rule_table, size_tiles};
 use super::{Bar, Cell, Document, Part, Tile};
 use crate::ledger::{Layer, Ledger};
 use crate::report::bytes::ByteSize;
+use crate::text::Shown;
 
 /// The page on a build, as the text of an HTML file.
-pub fn page(ledger: &Ledger) -> String {
+pub fn page(ledger: &Ledger) -> Shown {
     let version = ledger.base.os_version.as_deref().unwrap_or("without a version");
     let profiles: Vec<&str> = ledger.profiles.iter().map(|profile| profile.name.as_str()).collect();
     let part = |(number, layer): (usize, &Layer), size| Part { label: name(number, layer), size, dead: 0 };

@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 
 use tree::Tree;
 
+use crate::text::Shown;
+
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -146,16 +148,15 @@ pub(super) const fn minor(label: &'static str, kind: Kind) -> Column {
 
 impl Document {
     /// The page, as the text of an HTML file.
-    pub(super) fn to_html(&self) -> String {
-        #[expect(clippy::unwrap_used, reason = "only maps with keys that are no strings fail, and documents have none")]
-        let json = serde_json::to_string(self).unwrap();
+    pub(super) fn to_html(&self) -> Shown {
+        let json = Shown::visible_json(self);
         // Names come last, so that nothing in them is taken for a place to fill in.
         let fixed = PAGE
             .replace("%STYLE_HASH%", &hash(STYLE))
             .replace("%SCRIPT_HASH%", &hash(SCRIPT))
             .replace("%STYLE%", STYLE)
             .replace("%SCRIPT%", SCRIPT);
-        fixed.replace("%DATA%", &inside_script(&json))
+        Shown::of_escaped(fixed.replace("%DATA%", &inside_script(&json)))
     }
 }
 
