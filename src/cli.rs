@@ -155,7 +155,8 @@ pub struct Image {
     /// The image
     #[arg(value_name = "IMAGE")]
     pub reference: String,
-    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]]
+    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]], 10.0.BUILD, BUILD or a release such
+    /// as ltsc2022
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
 }
@@ -177,7 +178,8 @@ pub struct Build {
     /// The base image; without one, winslim.toml says what is built
     #[arg(value_name = "IMAGE", requires = "profiles", requires = "target")]
     pub image: Option<String>,
-    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]]
+    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]], 10.0.BUILD, BUILD or a release such
+    /// as ltsc2022
     #[arg(long, value_name = "PLATFORM", requires = "image")]
     pub platform: Option<String>,
     /// Read this build file [default: winslim.toml]
@@ -373,9 +375,16 @@ pub struct Diff {
     /// The second image
     #[arg(value_name = "AFTER")]
     pub after: String,
-    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]]
+    /// Which image to take when a tag has several: windows/amd64[:10.0.BUILD[.REVISION]], 10.0.BUILD, BUILD or a release such
+    /// as ltsc2022, of both
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
+    /// The same for BEFORE alone
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform_before: Option<String>,
+    /// The same for AFTER alone
+    #[arg(long, value_name = "PLATFORM")]
+    pub platform_after: Option<String>,
     /// Exit with 1 if containers see a difference
     #[arg(long)]
     pub exit_code: bool,
@@ -404,6 +413,10 @@ pub enum Schema {
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Without --platform, every image for Windows that the tag has is checked.\n\nExit codes: 0 a Windows host would \
+    import every image that was checked, 5 it would not."
+)]
 pub struct Verify {
     /// The image.
     #[command(flatten)]
@@ -455,6 +468,12 @@ pub struct Hosts {
 
 /// Arguments of `copy`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The tag is copied as it is: its index with the images for all platforms and their attestations, under the same \
+    digest, and what refers to them, such as ledgers. With --platform one image is copied, as a manifest without an index.\n\n\
+    Blobs that the target has, or that its registry can mount, are not pulled.\n\n\
+    Example:\n  winslim copy registry.example.com/base/servercore:candidate registry.example.com/base/servercore:stable"
+)]
 pub struct Copy {
     /// The image.
     #[command(flatten)]

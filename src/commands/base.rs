@@ -13,11 +13,13 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::build_cache::Cache;
+use super::choice::{self, Where};
 use super::{Surroundings, blobs, damage};
 use crate::cli;
 use crate::error::{IoContext, PathError};
 use crate::hive::{RegistryVersion, read_version};
-use crate::image::{Config, Descriptor, Digest, Document, PlatformRequest};
+use crate::image::listing::Listed;
+use crate::image::{Config, Descriptor, Digest, Document, Platform, PlatformRequest};
 use crate::layer::index::VERSION;
 use crate::layer::seek_points::{self, SeekPoint};
 use crate::layer::{LayerIndex, LayerStack};
@@ -32,7 +34,7 @@ const AT_ONCE: usize = 4;
 /// An image at its source: documents only, no layer is here yet.
 pub(super) struct FoundImage<'a> {
     pub(super) image: Image,
-    source: Source,
+    source: Arc<Source>,
     surroundings: &'a Surroundings,
 }
 
@@ -41,7 +43,7 @@ pub(super) struct BaseImage<'a> {
     pub(super) image: Image,
     /// Kept until the process ends: to take a hundred thousand names apart one by one takes longer than many a command.
     pub(super) stack: ManuallyDrop<LayerStack>,
-    source: Source,
+    source: Arc<Source>,
     surroundings: &'a Surroundings,
     cache: Option<&'a Cache<'a>>,
     /// The blobs that are here already, by layer.
@@ -52,26 +54,55 @@ pub(super) struct BaseImage<'a> {
 
 /// Finds the image and makes sure that every layer has an index; only layers without one are brought here.
 pub(super) async fn open<'a>(arguments: &cli::Image, surroundings: &'a Surroundings) -> Result<BaseImage<'a>> {
-    let reference: Reference = arguments.reference.parse()?;
     let platform = arguments.platform.as_deref().map(str::parse).transpose()?;
-    find(&reference, platform.as_ref(), surroundings).await?.index(None).await
+    let reference = arguments.reference.parse()?;
+    let place = Where::Option("--platform");
+    find(&reference, platform.as_ref(), place, surroundings).await?.index(None).await
 }
 
-/// Finds the image, which has to be one for Windows.
+/// Finds the image, which has to be one for Windows; `place` is where a user chooses one of several.
 pub(super) async fn find<'a>(
     reference: &Reference,
     platform: Option<&PlatformRequest>,
+    place: Where,
     surroundings: &'a Surroundings,
 ) -> Result<FoundImage<'a>> {
     let source = Source::open(reference, &surroundings.registry, &surroundings.store).await?;
-    let image = source.resolve(platform).await?;
-    if image.config.os != "windows" {
-        bail!("`{reference}` is an image for {}, and winslim works on Windows images only", image.config.os);
-    }
-    Ok(FoundImage { image, source, surroundings })
+    let image = source.resolve(platform).await.map_err(|error| choice::explain(error, place))?;
+    FoundImage::new(image, source, surroundings)
+}
+
+/// Every image for Windows that a reference leads to, or the one for a platform.
+pub(super) struct FoundImages<'a> {
+    /// Each with its number among all images of the reference.
+    pub(super) images: Vec<(usize, FoundImage<'a>)>,
+    /// The entries of the index, if there is one.
+    pub(super) index: Option<Vec<Listed>>,
+    /// What machines all images of the reference are for, by their numbers.
+    pub(super) platforms: Vec<Platform>,
+}
+
+/// Finds every image for Windows or, if a platform is asked for, the one for that.
+pub(super) async fn find_all<'a>(arguments: &cli::Image, surroundings: &'a Surroundings) -> Result<FoundImages<'a>> {
+    let reference: Reference = arguments.reference.parse()?;
+    let platform = arguments.platform.as_deref().map(str::parse).transpose()?;
+    let source = Arc::new(Source::open(&reference, &surroundings.registry, &surroundings.store).await?);
+    let resolved = source.resolve_all(platform.as_ref()).await;
+    let resolved = resolved.map_err(|error| choice::explain(error, Where::Option("--platform")))?;
+    let found = |(number, image)| Ok((number, FoundImage::new(image, Arc::clone(&source), surroundings)?));
+    let images = resolved.images.into_iter().map(found).collect::<Result<_>>()?;
+    Ok(FoundImages { images, index: resolved.index, platforms: resolved.platforms })
 }
 
 impl<'a> FoundImage<'a> {
+    fn new(image: Image, source: impl Into<Arc<Source>>, surroundings: &'a Surroundings) -> Result<FoundImage<'a>> {
+        if image.config.os != "windows" {
+            let reference = &image.reference;
+            bail!("`{reference}` is an image for {}, and winslim works on Windows images only", image.config.os);
+        }
+        Ok(FoundImage { image, source: source.into(), surroundings })
+    }
+
     /// Makes sure that every layer has an index; only layers without one, in the store or the cache,
     /// are brought here.
     pub(super) async fn index(self, cache: Option<&'a Cache<'a>>) -> Result<BaseImage<'a>> {
@@ -116,6 +147,14 @@ impl BaseImage<'_> {
     /// Reads the blobs that this run has not read yet; one that is not what its digest says is an error.
     pub(super) async fn check_blobs(&self) -> Result<Blobs> {
         blobs::check(self, &self.source).await
+    }
+
+    /// Gives back the memory of the names, for whoever looks at one image after another.
+    pub(super) fn release(mut self) {
+        drop(ManuallyDrop::into_inner(std::mem::replace(
+            &mut self.stack,
+            ManuallyDrop::new(LayerStack::new(Vec::new())),
+        )));
     }
 
     fn read(&self) -> MutexGuard<'_, BTreeSet<usize>> {

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::base::{BaseImage, FoundImage};
 use super::build_cache::{Cache, UnusableCache};
+use super::choice::Where;
 use super::early_push::{self, Outbox, Stopped};
 use super::failure::Usage;
 use super::order::{self, FileName, Order};
@@ -56,10 +57,11 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
     // What is to be checked in full is made anew.
     let reads = !order.encoding.read_back;
     let cache = Cache::open(cache_from, arguments.cache_to.as_deref(), reads, surroundings)?;
+    let place = if order.lock.is_some() { Where::BuildFile } else { Where::Option("--platform") };
     let finds = order
         .bases
         .iter()
-        .map(|wanted| pins::find(&wanted.base, locked.and_then(|lock| lock.base(&wanted.inputs)), surroundings));
+        .map(|wanted| pins::find(&wanted.base, locked.and_then(|lock| lock.base(&wanted.inputs)), place, surroundings));
     let found = try_join_all(finds).await?;
     let lock = lock_of(&order, &found);
     let files = Files::of(&order, &found)?;

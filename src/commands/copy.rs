@@ -1,57 +1,101 @@
-//! `winslim copy`: an image as it is, from one place to another.
+//! `winslim copy`: a tag as it is, from one place to another.
 
 use anyhow::{Context, Result};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::Surroundings;
+use super::choice::{self, Where};
 use crate::cli::Copy;
 use crate::error::ExitStatus;
-use crate::image::edit::{NewIndexEntry, make_index};
+use crate::progress::Progress;
 use crate::text::Shown;
-use crate::transport::{LocalBlob, Reference, Source, Target};
+use crate::transport::{LocalBlob, Part, PartRole, Reference, Source, Target};
 
-/// How many layers are copied at once.
+/// How many blobs are copied at once.
 const AT_ONCE: usize = 4;
 
 pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<ExitStatus> {
     let reference: Reference = arguments.image.reference.parse()?;
     let platform = arguments.image.platform.as_deref().map(str::parse).transpose()?;
     let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
-    let target = Target::open(&arguments.target.parse()?, &surroundings.registry).await?;
-    let image = source.resolve(platform.as_ref()).await?;
-    let progress = surroundings.printer.progress();
-    let progress = &*progress;
-    let from = match &image.reference {
-        Reference::Registry(from) => Some(from),
-        _ => None,
-    };
-    let name = &arguments.image.reference;
-    let copies = image.manifest.layers.iter().enumerate().map(|(number, layer)| {
-        let (source, target) = (&source, &target);
-        async move {
-            let blob = source.fetch(layer, &surroundings.store, progress).await;
-            let blob = blob.with_context(|| format!("cannot get layer {number} of `{name}`"))?;
-            let put = target.put_blob(&layer.digest, layer.size, &blob, from, progress).await;
-            put.with_context(|| format!("cannot push layer {number}"))?;
-            anyhow::Ok(())
+    let destination: Reference = arguments.target.parse()?;
+    let target = Target::open(&destination, &surroundings.registry).await?;
+    let mut contents = match &platform {
+        None => source.contents().await?,
+        Some(_) => {
+            let image = source.resolve(platform.as_ref()).await;
+            let image = image.map_err(|error| choice::explain(error, Where::Option("--platform")))?;
+            source.contents_of(&image).await?
         }
-    });
-    stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    let config = &image.config.document;
-    let digest = surroundings.store.put(config.bytes())?;
-    let blob = LocalBlob::in_store(surroundings.store.blob_path(&digest), true);
-    target.put_blob(&digest, config.size(), &blob, from, progress).await.context("cannot push the config")?;
-    let manifest = &image.manifest.document;
-    let root = match &image.index {
-        None => manifest.clone(),
-        Some((index, _)) if index.entries.len() == 1 => index.document.clone(),
-        Some(_) => make_index(&[NewIndexEntry { manifest, config: &image.config, base: image.index_entry() }]),
     };
-    if root.digest() != manifest.digest() {
-        target.put_document(manifest).await?;
+    if let Err(error) = source.add_referrers(&mut contents).await {
+        surroundings.printer.warn(&format!("what refers to the image, such as its ledger, is not copied: {error}"));
     }
-    let result = target.tag(&root, source.platform_of(&root, &image.config).as_ref()).await?;
-    target.finish(progress).await?;
+    // Only the index of a layout says what machines a manifest is for.
+    let listed = match destination {
+        Reference::Registry(_) => None,
+        _ => source.listed_platform(&contents.root).await?,
+    };
+    let progress = surroundings.printer.progress();
+    let job = Job { source: &source, target: &target, reference: &reference, progress: &*progress, surroundings };
+    let copies = contents.parts.iter().map(|part| job.copy(part));
+    stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    for document in &contents.documents {
+        target.put_document(document).await?;
+    }
+    if !contents.referrers.is_empty() {
+        target.put_document(&contents.root).await?;
+    }
+    for (subject, referrer) in &contents.referrers {
+        if let Err(error) = target.put_referrer(subject, referrer).await {
+            let digest = referrer.digest();
+            surroundings.printer.warn(&format!("the image is copied without {digest}, which refers to it: {error}"));
+        }
+    }
+    let result = target.tag(&contents.root, listed.as_ref()).await?;
+    target.finish(&*progress).await?;
     surroundings.printer.result(&Shown::line(&result))?;
     Ok(ExitStatus::Done)
+}
+
+/// What copying a blob needs.
+struct Job<'a> {
+    source: &'a Source,
+    target: &'a Target,
+    reference: &'a Reference,
+    progress: &'a dyn Progress,
+    surroundings: &'a Surroundings,
+}
+
+impl Job<'_> {
+    /// Lets the target have a blob. Only one that it lacks, and that its registry cannot mount, is brought here.
+    async fn copy(&self, part: &Part) -> Result<()> {
+        let what = match part.role {
+            PartRole::Config => "the config".to_owned(),
+            PartRole::Layer(number) => format!("layer {number}"),
+            PartRole::Other => format!("the blob {}", part.descriptor.digest),
+        };
+        let from = match self.reference {
+            Reference::Registry(from) => Some(from),
+            _ => None,
+        };
+        let (digest, size) = (&part.descriptor.digest, part.descriptor.size);
+        let taken = self.target.take_blob(digest, size, from).await;
+        if taken.with_context(|| format!("cannot push {what}"))?.is_some() {
+            return Ok(());
+        }
+        let blob = self.fetch(part).await.with_context(|| format!("cannot get {what} of `{}`", self.reference))?;
+        let put = self.target.put_blob(digest, size, &blob, None, self.progress).await;
+        put.with_context(|| format!("cannot push {what}"))?;
+        Ok(())
+    }
+
+    async fn fetch(&self, part: &Part) -> Result<LocalBlob> {
+        let store = &self.surroundings.store;
+        if part.role != PartRole::Config || matches!(self.reference, Reference::Layout(_)) {
+            return Ok(self.source.fetch(&part.descriptor, store, self.progress).await?);
+        }
+        let digest = store.put(&self.source.small_blob(&part.descriptor).await?)?;
+        Ok(LocalBlob::in_store(store.blob_path(&digest), true))
+    }
 }

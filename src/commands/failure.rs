@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::choice::Choices;
 use crate::build_file::BuildFileError;
 use crate::config::ConfigError;
 use crate::error::{ExitStatus, PathError};
@@ -120,6 +121,7 @@ fn message(error: &anyhow::Error) -> (String, Vec<String>) {
 fn has_lines(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<WouldNotImport>()
         || cause.is::<NotAsLocked>()
+        || cause.is::<Choices>()
         || matches!(cause.downcast_ref(), Some(ProfileError::Fault(_)))
         || matches!(cause.downcast_ref(), Some(BuildFileError::Fault(_)))
         || matches!(cause.downcast_ref(), Some(LockError::Fault(_)))

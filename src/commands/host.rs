@@ -25,12 +25,15 @@ pub(super) async fn run(arguments: cli::Host, surroundings: &Surroundings) -> Re
             let reference: Reference = image.parse()?;
             let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
             let found = source.images().await?;
-            let mut images = found.images;
-            images.retain(|(_, platform)| platform.os == "windows");
-            if images.is_empty() {
+            let is_windows = |number: &usize| found.images[*number].1.os == "windows";
+            let windows: Vec<usize> = (0..found.images.len()).filter(is_windows).collect();
+            if windows.is_empty() {
                 return Err(Usage(format!("there is no image for Windows at `{reference}`")).into());
             }
-            HostReport::of_image(reference.to_string(), &images, found.indexed, &machines, skipped)
+            let images: Vec<_> = windows.iter().map(|&number| found.images[number].clone()).collect();
+            let number = |number: usize| windows.binary_search(&number).ok();
+            let index = found.index.map(|entries| entries.iter().map(|entry| entry.renumbered(&number)).collect());
+            HostReport::of_image(reference.to_string(), &images, index, &machines, skipped)
         }
     };
     if report.is_empty() {

@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use super::choice::{self, Where};
 use super::failure::Usage;
 use super::{Surroundings, base, deliver_page};
 use crate::cli::{self, Inspect};
@@ -91,6 +92,7 @@ async fn compressed(reference: &str, like: &cli::Image, surroundings: &Surroundi
     let reference: Reference = reference.parse()?;
     let platform = like.platform.as_deref().map(str::parse).transpose()?;
     let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
-    let image = source.resolve(platform.as_ref()).await?;
+    let image = source.resolve(platform.as_ref()).await;
+    let image = image.map_err(|error| choice::explain(error, Where::Option("--platform")))?;
     Ok(image.manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size)))
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use futures_util::future::try_join_all;
 
+use super::choice::Where;
 use super::failure::Usage;
 use super::pins::{self, Wanted};
 use super::{Surroundings, deliver, write_file};
@@ -27,7 +28,7 @@ pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Re
             match locked {
                 // What stays locked need not be looked up.
                 Some(locked) => Ok(locked.pin.clone()),
-                None => anyhow::Ok(pins::pin(&pins::find(&wanted.base, None, surroundings).await?)),
+                None => anyhow::Ok(pins::pin(&pins::find(&wanted.base, None, Where::BuildFile, surroundings).await?)),
             }
         }
     });

@@ -5,6 +5,7 @@ mod blobs;
 mod build;
 mod build_cache;
 mod cache;
+mod choice;
 mod connection;
 mod copy;
 mod damage;

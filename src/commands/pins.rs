@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::Surroundings;
 use super::base::{self, FoundImage};
+use super::choice::Where;
 use crate::build_file::{Base, BuildFile};
 use crate::lock::{self, Inputs, LockedBase, Named, Pin};
 use crate::profile::{self, RuleSet};
@@ -47,18 +48,19 @@ fn wanted_base(file: &BuildFile, base: &Base, profiles: &[String]) -> Result<Wan
     Ok(Wanted { base: base.clone(), rules, inputs })
 }
 
-/// Finds a base image by what is locked of it or, if nothing is, by its name.
+/// Finds a base image by what is locked of it or, if nothing is, by its name; `place` is where a user chooses one of several.
 pub(super) async fn find<'a>(
     base: &Base,
     locked: Option<&LockedBase>,
+    place: Where,
     surroundings: &'a Surroundings,
 ) -> Result<FoundImage<'a>> {
     let platform = base.platform.as_ref();
     let Some(LockedBase { pin, .. }) = locked else {
-        return base::find(&base.reference, platform, surroundings).await;
+        return base::find(&base.reference, platform, place, surroundings).await;
     };
     let pinned = base.reference.at_digest(pin.root());
-    let found = base::find(&pinned, platform, surroundings).await;
+    let found = base::find(&pinned, platform, place, surroundings).await;
     let mut found = found.with_context(|| {
         format!(
             "cannot find what `{}` is locked to; if it is gone, `winslim lock --update` follows the tag",
@@ -81,6 +83,6 @@ pub(super) async fn find<'a>(
 /// The pin of an image that was found.
 pub(super) fn pin(found: &FoundImage<'_>) -> Pin {
     let image = &found.image;
-    let index = image.index.as_ref().map(|(index, _)| index.document.digest());
+    let index = image.index.as_ref().map(|index| index.document.digest());
     Pin::of(index, &image.manifest, &image.config)
 }

@@ -52,10 +52,10 @@ pub(super) fn documents(
     let changed =
         has_new_layers || rules.image != ImageSettings::default() || image.manifest.layers.iter().any(is_foreign);
     if !changed {
-        let index = match &image.index {
-            Some((index, _)) if index.entries.len() == 1 => Some(index.document.clone()),
-            Some(_) => Some(index_of(&image.manifest.document, &image.config, base)),
-            None => None,
+        let index = match (image.own_index(), &image.index) {
+            (Some(index), _) => Some(index.document.clone()),
+            (None, Some(_)) => Some(index_of(&image.manifest.document, &image.config, base)),
+            (None, None) => None,
         };
         return Ok(Documents { config: image.config.clone(), manifest: image.manifest.clone(), index, changed });
     }
@@ -132,7 +132,7 @@ fn rfc3339(seconds: u64) -> Result<String> {
 
 fn annotations(base: &BaseImage<'_>, rules: &RuleSet, slimmed: &Slimmed) -> BTreeMap<String, String> {
     let image = &base.image;
-    let digest = image.index.as_ref().map_or(image.manifest.document.digest(), |(index, _)| index.document.digest());
+    let digest = image.index.as_ref().map_or(image.manifest.document.digest(), |index| index.document.digest());
     let before: u64 = base.stack.layers().iter().map(|layer| layer.stored_size).sum();
     let after: u64 = slimmed.layers.iter().map(|layer| layer.index.stored_size).sum();
     let mut annotations = BTreeMap::from([
@@ -177,7 +177,7 @@ pub(super) fn ledger(
         created: time.and_then(|time| rfc3339(time).ok()),
         base: Base {
             reference: base.image.reference.to_string(),
-            index: base.image.index.as_ref().map(|(index, _)| index.document.digest()),
+            index: base.image.index.as_ref().map(|index| index.document.digest()),
             manifest: base.image.manifest.document.digest(),
             os_version: config.os_version.clone(),
             build: version.map(|version| version.build()),

@@ -25,7 +25,7 @@ pub struct IndexEntry {
     pub platform: Option<Platform>,
     /// What else the index tells about it.
     pub annotations: BTreeMap<String, String>,
-    /// What kind of artifact it is; images have none.
+    /// What kind of artifact it is; images have none, or the media type of their config.
     pub artifact_type: Option<String>,
     /// The entry as it is written, with the fields that are not read here.
     pub value: Value,
@@ -60,6 +60,17 @@ impl Index {
 }
 
 impl IndexEntry {
+    /// Whether it can lead to an image: it is not a build attestation, and not an artifact.
+    ///
+    /// An `artifactType` that is the media type of an image's config says that it is an image (OCI image specification 1.1,
+    /// `descriptor.md`: it is the config's media type for a manifest without an `artifactType` of its own).
+    pub fn is_image(&self) -> bool {
+        let attestation =
+            self.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest");
+        let unknown = self.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+        !attestation && !unknown && self.artifact_type.as_deref().is_none_or(media_type::is_config)
+    }
+
     /// Reads an entry; the error says what is wrong with it, as the end of a sentence about its index.
     pub fn parse(value: &Value) -> Result<IndexEntry, String> {
         let annotations = field(value, "annotations").and_then(Value::as_object).into_iter().flatten();
@@ -99,6 +110,22 @@ mod tests {
         assert_eq!(first.value["x"], 1);
         assert_eq!(second.annotations, BTreeMap::from([("a".to_owned(), "b".to_owned())]));
         assert_eq!((second.artifact_type.as_deref(), second.platform.is_none()), (Some("t"), true));
+    }
+
+    #[test]
+    fn images_are_told_from_artifacts() {
+        for (more, expected) in [
+            (json!({}), true),
+            (json!({"artifactType": media_type::OCI_CONFIG}), true),
+            (json!({"artifactType": media_type::DOCKER_CONFIG}), true),
+            (json!({"artifactType": "application/vnd.example+json"}), false),
+            (json!({"platform": {"os": "unknown", "architecture": "unknown"}}), false),
+            (json!({"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}), false),
+        ] {
+            let mut value = json!({"mediaType": media_type::OCI_MANIFEST, "digest": Digest::of(b"a"), "size": 7});
+            value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(IndexEntry::parse(&value).unwrap().is_image(), expected, "{value}");
+        }
     }
 
     #[test]

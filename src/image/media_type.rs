@@ -48,6 +48,11 @@ pub fn is_manifest(media_type: &str) -> bool {
     [DOCKER_MANIFEST, OCI_MANIFEST].contains(&media_type)
 }
 
+/// Whether a blob of this type is the config of an image.
+pub fn is_config(media_type: &str) -> bool {
+    [DOCKER_CONFIG, OCI_CONFIG].contains(&media_type)
+}
+
 /// Whether a blob of this type is a layer, foreign ones included.
 pub fn is_layer(media_type: &str) -> bool {
     layer_suffix(media_type).is_some()

@@ -9,10 +9,12 @@ pub mod digest;
 pub mod document;
 pub mod edit;
 pub mod index;
+pub mod listing;
 pub mod manifest;
 pub mod media_type;
 pub mod os_version;
 pub mod platform;
+pub mod select;
 
 pub use config::{Config, HistoryEntry};
 pub use descriptor::Descriptor;

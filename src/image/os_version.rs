@@ -55,6 +55,34 @@ pub(super) fn numbers(text: &str) -> Option<Vec<u32>> {
     text.split('.').map(number).collect()
 }
 
+/// The names of releases that Microsoft publishes base images of, and their builds: tags of MCR and release names. Names that a
+/// client and a server of different builds share, such as `23H2`, are not here.
+const RELEASES: [(&str, u32); 13] = [
+    ("ltsc2016", 14393),
+    ("1607", 14393),
+    ("1709", 16299),
+    ("1803", 17134),
+    ("ltsc2019", 17763),
+    ("1809", 17763),
+    ("1903", 18362),
+    ("1909", 18363),
+    ("2004", 19041),
+    ("20H2", 19042),
+    ("ltsc2022", 20348),
+    ("ltsc2025", 26100),
+    ("24H2", 26100),
+];
+
+/// The build of a release, by a name of it: `ltsc2022` is 20348.
+pub(super) fn build_of_name(name: &str) -> Option<u32> {
+    RELEASES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, build)| *build)
+}
+
+/// The names of releases that are understood, with their builds, oldest first.
+pub fn release_names() -> impl Iterator<Item = (&'static str, u32)> {
+    RELEASES.into_iter()
+}
+
 impl Serialize for OsVersion {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)

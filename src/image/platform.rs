@@ -1,14 +1,12 @@
-//! Which machines an image is for, and the choice of one image from an index.
+//! Which machines an image is for, and what `--platform` asks for.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::Value;
 
 use super::document::field;
-use super::index::IndexEntry;
-use super::os_version::{OsVersion, numbers};
+use super::os_version::{OsVersion, build_of_name, numbers};
 
 /// What an index entry or a config says about the machines that an image is for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +41,15 @@ impl Platform {
     pub fn version(&self) -> Option<OsVersion> {
         self.os_version.as_deref()?.parse().ok()
     }
+
+    /// The request that takes this platform and no other build of Windows, such as `windows/amd64:10.0.17763`; `None` if the
+    /// platform has names that `--platform` does not take.
+    pub fn request(&self) -> Option<PlatformRequest> {
+        let version = self.os_version.as_deref().and_then(numbers).unwrap_or_default();
+        let platform = Platform { os_version: None, ..self.clone() };
+        let request: PlatformRequest = platform.to_string().parse().ok()?;
+        Some(PlatformRequest { version: version.into_iter().take(3).collect(), ..request })
+    }
 }
 
 /// Written as `--platform` takes it: `windows/amd64:10.0.17763.8511`.
@@ -59,20 +66,24 @@ impl fmt::Display for Platform {
     }
 }
 
-/// What a user asks for: `windows/amd64`, `windows/amd64:10.0.17763` or `windows/amd64:10.0.17763.8511`.
+/// What a user asks for: `windows/amd64`, `windows/amd64:10.0.17763`, `windows/amd64:10.0.17763.8511`, or a version of Windows
+/// alone: `10.0.17763`, `17763`, `ltsc2019`.
 ///
 /// The default is any Windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformRequest {
     os: String,
     architecture: Option<String>,
+    variant: Option<String>,
     /// Three or four numbers, or none.
     version: Vec<u32>,
 }
 
 /// A `--platform` that cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a platform: {problem}; write it like `windows/amd64` or `windows/amd64:10.0.17763`")]
+#[error(
+    "`{text}` is not a platform: {problem}; write it like `windows/amd64`, `windows/amd64:10.0.17763`, `10.0.17763` or `ltsc2019`"
+)]
 pub struct PlatformError {
     text: String,
     problem: &'static str,
@@ -82,15 +93,52 @@ impl PlatformRequest {
     /// Whether an image for this platform is what was asked for. Versions are compared by whole numbers.
     pub fn matches(&self, platform: &Platform) -> bool {
         let version = platform.os_version.as_deref().and_then(numbers).unwrap_or_default();
+        self.may_match(platform) && version.starts_with(&self.version)
+    }
+
+    /// Whether an image may be what was asked for, as far as the platform says so: one without a version may have any.
+    pub fn may_match(&self, platform: &Platform) -> bool {
+        let version = platform.os_version.as_deref().map(|text| numbers(text).unwrap_or_default());
         self.os == platform.os
-            && self.architecture.as_ref().is_none_or(|architecture| *architecture == platform.architecture)
-            && version.starts_with(&self.version)
+            && self.architecture.as_ref().is_none_or(|wanted| wanted == architecture(&platform.architecture))
+            && self.variant.as_deref().is_none_or(|wanted| {
+                variant(&platform.architecture, wanted)
+                    == variant(&platform.architecture, platform.variant.as_deref().unwrap_or_default())
+            })
+            && version.is_none_or(|version| version.starts_with(&self.version))
+    }
+
+    /// Whether an architecture is asked for.
+    pub fn has_architecture(&self) -> bool {
+        self.architecture.is_some()
+    }
+
+    fn of_version(version: Vec<u32>) -> PlatformRequest {
+        PlatformRequest { version, ..PlatformRequest::default() }
     }
 }
 
 impl Default for PlatformRequest {
     fn default() -> PlatformRequest {
-        PlatformRequest { os: "windows".to_owned(), architecture: None, version: Vec::new() }
+        PlatformRequest { os: "windows".to_owned(), architecture: None, variant: None, version: Vec::new() }
+    }
+}
+
+/// The architecture in Go's words; people also write what `uname -m` prints (containerd/platforms `database.go`).
+fn architecture(text: &str) -> &str {
+    match text {
+        "x86_64" | "x86-64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// A variant, without the one that an architecture has anyway: `arm64` means `arm64/v8` (containerd/platforms
+/// `database.go`).
+fn variant<'a>(of: &str, text: &'a str) -> &'a str {
+    match (architecture(of), text) {
+        ("arm64", "8" | "v8") | ("amd64", "v1") => "",
+        (_, other) => other,
     }
 }
 
@@ -99,7 +147,10 @@ impl FromStr for PlatformRequest {
 
     fn from_str(text: &str) -> Result<PlatformRequest, PlatformError> {
         let error = |problem| PlatformError { text: text.to_owned(), problem };
-        let (platform, version) = match text.split_once([':', ',']) {
+        if let Some(version) = version(text) {
+            return Ok(PlatformRequest::of_version(version));
+        }
+        let (platform, rest) = match text.split_once([':', ',']) {
             None => (text, None),
             Some((platform, version)) if text[platform.len()..].starts_with(',') => {
                 let version =
@@ -108,18 +159,38 @@ impl FromStr for PlatformRequest {
             }
             Some((platform, version)) => (platform, Some(version)),
         };
-        let (os, architecture) = platform.split_once('/').ok_or_else(|| error("the architecture is missing"))?;
-        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !is_word(os) || !is_word(architecture) {
-            return Err(error("system and architecture are one word each"));
-        }
-        let version = match version {
+        let version = match rest {
             None => Vec::new(),
-            Some(version) => numbers(version)
-                .filter(|numbers| [3, 4].contains(&numbers.len()))
-                .ok_or_else(|| error("a version has three or four numbers"))?,
+            Some(text) => version(text).ok_or_else(|| error("a version has three or four numbers"))?,
         };
-        Ok(PlatformRequest { os: os.to_owned(), architecture: Some(architecture.to_owned()), version })
+        let mut words = platform.split('/');
+        let (os, arch, variant) = (words.next().unwrap_or_default(), words.next(), words.next());
+        if arch.is_none() && version.is_empty() {
+            return Err(error("the architecture is missing"));
+        }
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        };
+        if words.next().is_some() || ![Some(os), arch, variant].into_iter().flatten().all(is_word) {
+            return Err(error("system, architecture and variant are one word each"));
+        }
+        Ok(PlatformRequest {
+            os: os.to_owned(),
+            architecture: arch.map(|arch| architecture(arch).to_owned()),
+            variant: variant.map(str::to_owned),
+            version,
+        })
+    }
+}
+
+/// A version of Windows as people write it: three or four numbers, a build, or the name of a release.
+fn version(text: &str) -> Option<Vec<u32>> {
+    let of_build = |build| vec![10, 0, build];
+    match numbers(text) {
+        Some(numbers) if [3, 4].contains(&numbers.len()) => Some(numbers),
+        // Four digits are also the names of releases.
+        Some(numbers) if numbers.len() == 1 && text.len() >= 5 => numbers.first().copied().map(of_build),
+        _ => build_of_name(text).map(of_build),
     }
 }
 
@@ -129,6 +200,9 @@ impl fmt::Display for PlatformRequest {
         if let Some(architecture) = &self.architecture {
             write!(f, "/{architecture}")?;
         }
+        if let Some(variant) = &self.variant {
+            write!(f, "/{variant}")?;
+        }
         for (position, number) in self.version.iter().enumerate() {
             write!(f, "{}{number}", if position == 0 { ':' } else { '.' })?;
         }
@@ -136,152 +210,84 @@ impl fmt::Display for PlatformRequest {
     }
 }
 
-/// Why no image could be chosen from an index.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SelectError {
-    /// Nothing is for the platform that was asked for.
-    #[error("there is no image for {wanted}; there is: {}", list(.available))]
-    NoMatch {
-        /// What was asked for.
-        wanted: PlatformRequest,
-        /// The platforms that there are.
-        available: Vec<String>,
-    },
-    /// Several images are for the platform that was asked for.
-    #[error("there are images for several platforms: {}; choose one with --platform", list(.available))]
-    Ambiguous {
-        /// The platforms that match.
-        available: Vec<String>,
-    },
-}
-
-fn list(platforms: &[String]) -> String {
-    if platforms.is_empty() { "nothing".to_owned() } else { platforms.join(", ") }
-}
-
-/// Chooses the entry of an index for a platform, by its position; without a request, the one for Windows.
-///
-/// Of several revisions of one build the highest is taken, of several architectures `amd64` unless one is asked for.
-/// Several builds are an error: which one is meant is not winslim's to guess.
-/// A single entry without a platform is taken as it is; the caller holds its config against the request.
-pub fn select(entries: &[IndexEntry], request: Option<&PlatformRequest>) -> Result<usize, SelectError> {
-    let images: Vec<usize> = (0..entries.len()).filter(|&position| is_image(&entries[position])).collect();
-    if let [only] = images[..]
-        && entries[only].platform.is_none()
-    {
-        return Ok(only);
-    }
-    let wanted = request.cloned().unwrap_or_default();
-    let images: Vec<(usize, &Platform)> =
-        images.into_iter().filter_map(|position| Some((position, entries[position].platform.as_ref()?))).collect();
-    let mut matching: Vec<_> = images.iter().copied().filter(|(_, platform)| wanted.matches(platform)).collect();
-    if matching.iter().any(|(_, platform)| platform.architecture == "amd64") && wanted.architecture.is_none() {
-        matching.retain(|(_, platform)| platform.architecture == "amd64");
-    }
-    let releases: BTreeSet<_> = matching.iter().map(|(_, platform)| release(platform)).collect();
-    if releases.len() > 1 {
-        return Err(SelectError::Ambiguous { available: names(&matching) });
-    }
-    // `rev`, because of equal versions `max_by_key` takes the last, and the first is what other tools take.
-    match matching.iter().rev().max_by_key(|(_, platform)| platform.version()) {
-        Some(&(position, _)) => Ok(position),
-        None => Err(SelectError::NoMatch { wanted, available: names(&images) }),
-    }
-}
-
-/// Whether an entry can be an image: not a build attestation, not an artifact.
-pub fn is_image(entry: &IndexEntry) -> bool {
-    let attestation =
-        entry.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest");
-    let unknown = entry.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
-    !attestation && !unknown && entry.artifact_type.is_none()
-}
-
-/// What must be equal for two entries to be revisions of the same image.
-fn release(platform: &Platform) -> (&str, Option<&str>, Option<[u32; 3]>, Option<&str>) {
-    let build = platform.version().map(|OsVersion([major, minor, build, _])| [major, minor, build]);
-    let other = if build.is_none() { platform.os_version.as_deref() } else { None };
-    (&platform.architecture, platform.variant.as_deref(), build, other)
-}
-
-fn names(entries: &[(usize, &Platform)]) -> Vec<String> {
-    entries.iter().map(|(_, platform)| platform.to_string()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
 
     use super::*;
-    use crate::image::Digest;
 
-    /// Entries for platforms as `--platform` takes them; `-` is an entry without a platform.
-    fn entries(platforms: &[&str]) -> Vec<IndexEntry> {
-        let entry = |text: &&str| {
-            let (pair, version) = text.split_once(':').unwrap_or((text, ""));
-            let platform = pair
-                .split_once('/')
-                .map(|(os, architecture)| json!({"os": os, "architecture": architecture, "os.version": version}));
-            let mut value = json!({"digest": Digest::of(text.as_bytes()), "size": 1});
-            if let Some(platform) = platform {
-                value["platform"] = platform;
-            }
-            IndexEntry::parse(&value).unwrap()
-        };
-        platforms.iter().map(entry).collect()
+    fn platform(os: &str, architecture: &str, variant: &str, version: &str) -> Platform {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Platform {
+            os: os.to_owned(),
+            architecture: architecture.to_owned(),
+            os_version: text(version),
+            os_features: Vec::new(),
+            variant: text(variant),
+        }
     }
 
     #[test]
-    fn entries_are_chosen() {
-        let three = ["linux/amd64", "windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.1"];
-        let revisions =
-            ["windows/amd64:10.0.17763.999", "windows/amd64:10.0.17763.8511", "windows/amd64:10.0.17763.8511"];
-        let architectures = ["windows/arm64:10.0.26100.1", "windows/amd64:10.0.26100.1"];
-        for (platforms, request, chosen) in [
-            (&["linux/amd64", "windows/amd64:10.0.17763.1"][..], None, 1),
-            (&three, Some("windows/amd64:10.0.17763"), 1),
-            (&three, Some("windows/amd64,osver=10.0.20348.1"), 2),
-            (&three, Some("linux/amd64"), 0),
-            (&revisions, None, 1),
-            (&revisions, Some("windows/amd64:10.0.17763.999"), 0),
-            (&architectures, None, 1),
-            (&architectures, Some("windows/arm64"), 0),
-            (&["-"], None, 0),
-            (&["unknown/unknown", "-"], Some("windows/amd64:10.0.17763"), 1),
-            (&["windows/amd64"], None, 0),
+    fn a_version_of_windows_alone_is_a_platform() {
+        for (text, printed) in [
+            ("10.0.20348", "windows:10.0.20348"),
+            ("10.0.20348.2402", "windows:10.0.20348.2402"),
+            ("20348", "windows:10.0.20348"),
+            ("ltsc2022", "windows:10.0.20348"),
+            ("LTSC2019", "windows:10.0.17763"),
+            ("1809", "windows:10.0.17763"),
+            ("2004", "windows:10.0.19041"),
+            ("20H2", "windows:10.0.19042"),
+            ("windows:ltsc2025", "windows:10.0.26100"),
+            ("windows/amd64:17763", "windows/amd64:10.0.17763"),
+            ("windows/amd64,osver=ltsc2016", "windows/amd64:10.0.14393"),
         ] {
-            let request: Option<PlatformRequest> = request.map(|request| request.parse().unwrap());
-            assert_eq!(select(&entries(platforms), request.as_ref()), Ok(chosen), "{platforms:?} {request:?}");
+            let request: PlatformRequest = text.parse().unwrap();
+            assert_eq!(request.to_string(), printed, "{text}");
+            assert_eq!(printed.parse(), Ok(request), "{text}");
         }
     }
 
     #[test]
-    fn a_choice_that_is_not_clear_is_refused_with_what_there_is() {
-        let two = entries(&["windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.1", "linux/amd64"]);
-        let error = select(&two, None).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "there are images for several platforms: windows/amd64:10.0.17763.1, windows/amd64:10.0.20348.1; \
-             choose one with --platform"
-        );
-        // Whole numbers are compared: 1776 is not the beginning of 17763.
-        for request in ["windows/amd64:10.0.1776", "windows/amd64:10.0.17763.11", "windows/arm64"] {
-            let error = select(&two, Some(&request.parse().unwrap())).unwrap_err().to_string();
-            assert!(
-                error.starts_with(&format!("there is no image for {request}; there is: windows/amd64:10.0.17763.1"))
-            );
-            assert!(error.ends_with("linux/amd64"), "{error}");
+    fn architectures_and_variants_are_compared_as_containerd_does() {
+        let arm = |variant: &str| platform("windows", "arm64", variant, "10.0.26100.1");
+        for (text, platform, matches) in [
+            ("windows/arm64/v8", arm("v8"), true),
+            ("windows/arm64/v8:10.0.26100.1", arm("v8"), true),
+            ("windows/arm64/v8", arm(""), true),
+            ("windows/arm64", arm("v8"), true),
+            ("windows/arm64/v9", arm("v8"), false),
+            ("windows/arm64/v9", arm(""), false),
+            ("windows/aarch64", arm(""), true),
+            ("windows/x86_64", platform("windows", "amd64", "", ""), true),
+            ("windows/amd64/v1", platform("windows", "amd64", "", ""), true),
+            ("windows/amd64/v3", platform("windows", "amd64", "", ""), false),
+            ("ltsc2025", arm("v8"), true),
+            ("ltsc2022", arm("v8"), false),
+        ] {
+            let request: PlatformRequest = text.parse().unwrap();
+            assert_eq!(request.matches(&platform), matches, "{text} {platform}");
         }
-        assert!(select(&[], None).unwrap_err().to_string().ends_with("there is: nothing"));
-        assert!(select(&entries(&["windows/amd64:10.0.17763.1", "windows/amd64"]), None).is_err());
     }
 
     #[test]
-    fn attestations_are_no_images() {
-        let mut two = entries(&["windows/amd64:10.0.17763.1", "windows/amd64:10.0.20348.1"]);
-        two[0].annotations.insert("vnd.docker.reference.type".to_owned(), "attestation-manifest".to_owned());
-        assert_eq!(select(&two, None), Ok(1));
+    fn what_is_printed_of_a_platform_asks_for_it() {
+        for (platform, printed) in [
+            (platform("windows", "arm64", "v8", "10.0.26100.1"), Some("windows/arm64/v8:10.0.26100")),
+            (platform("windows", "amd64", "", "10.0.17763.8511"), Some("windows/amd64:10.0.17763")),
+            (platform("windows", "amd64", "", ""), Some("windows/amd64")),
+            (platform("windows", "amd64", "", "ten"), Some("windows/amd64")),
+            (platform("windows", "amd\u{1b}64", "", "10.0.17763.1"), None),
+            (platform("windows", "", "", "10.0.17763.1"), None),
+        ] {
+            let request = platform.request();
+            assert_eq!(request.as_ref().map(ToString::to_string).as_deref(), printed);
+            // Whatever winslim prints as a platform can be pasted.
+            if let Some(request) = request.filter(|_| platform.version().is_some()) {
+                assert!(request.matches(&platform));
+                assert!(platform.to_string().parse::<PlatformRequest>().unwrap().matches(&platform));
+            }
+        }
     }
 
     #[test]
@@ -296,7 +302,11 @@ mod tests {
             "windows/amd64:10.0.x",
             "windows/amd64:1.2.3.4.5",
             "windows/amd64,10.0.17763",
-            "windows/arm/v7",
+            "windows/arm/v7/x",
+            "windows/amd64/",
+            "ltsc2018",
+            "10.0",
+            "1234",
         ] {
             let error = text.parse::<PlatformRequest>().unwrap_err().to_string();
             assert!(error.contains("write it like `windows/amd64`"), "{error}");
@@ -305,7 +315,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn requests_read_back(text in "[a-z]{1,8}/[a-z0-9]{1,6}(:[1-9][0-9]?\\.0\\.[1-9][0-9]{0,4}(\\.[1-9][0-9]{0,4})?)?") {
+        fn requests_read_back(
+            text in "[a-z]{1,8}/[a-z0-9]{1,6}(/v[0-9])?(:[1-9][0-9]?\\.0\\.[1-9][0-9]{0,4}(\\.[1-9][0-9]{0,4})?)?"
+        ) {
             prop_assert_eq!(text.parse::<PlatformRequest>().unwrap().to_string(), text);
         }
     }

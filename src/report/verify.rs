@@ -68,6 +68,67 @@ impl VerifyReport {
     }
 }
 
+/// The findings on the images of a tag.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum VerifyReports {
+    /// There is one image.
+    One(VerifyReport),
+    /// There are several, in the order of their index.
+    #[serde(rename_all = "camelCase")]
+    Several {
+        /// The tag, as it was asked for.
+        reference: String,
+        /// Whether a Windows host would import each image.
+        imports: bool,
+        /// The images.
+        images: Vec<VerifyReport>,
+    },
+}
+
+impl VerifyReports {
+    /// The report on the images of a tag.
+    pub fn new(reference: String, mut images: Vec<VerifyReport>) -> VerifyReports {
+        match images.pop() {
+            Some(only) if images.is_empty() => VerifyReports::One(only),
+            last => {
+                images.extend(last);
+                VerifyReports::Several { reference, imports: images.iter().all(VerifyReport::imports), images }
+            }
+        }
+    }
+
+    /// Whether a Windows host would import each image.
+    pub fn imports(&self) -> bool {
+        match self {
+            VerifyReports::One(image) => image.imports,
+            VerifyReports::Several { imports, .. } => *imports,
+        }
+    }
+}
+
+impl Report for VerifyReports {
+    fn page(&self) -> Page {
+        match self {
+            VerifyReports::One(image) => image.page(),
+            VerifyReports::Several { reference, images, .. } => {
+                let mut page = Page::new(reference.clone());
+                for image in images {
+                    page.heading(image.verdict()).list(image.findings.iter().map(line).collect());
+                }
+                page
+            }
+        }
+    }
+
+    fn to_text(&self) -> Shown {
+        match self {
+            VerifyReports::One(image) => image.to_text(),
+            VerifyReports::Several { images, .. } => Shown::concat(images.iter().map(Report::to_text)),
+        }
+    }
+}
+
 impl Report for VerifyReport {
     fn page(&self) -> Page {
         let mut page = Page::new(self.verdict());

@@ -6,7 +6,7 @@ use super::registry::RegistryError;
 use crate::error::PathError;
 use crate::image::Digest;
 use crate::image::document::DocumentError;
-use crate::image::platform::SelectError;
+use crate::image::select::SelectError;
 use crate::store::StoreError;
 
 /// Why an image could not be found, fetched or put.

@@ -6,8 +6,10 @@
 
 pub mod archive;
 mod artifacts;
+mod contents;
 mod error;
 pub mod layout;
+mod listing;
 mod local;
 pub mod reference;
 pub mod registry;
@@ -17,9 +19,10 @@ mod target;
 mod tests;
 
 pub use artifacts::Artifacts;
+pub use contents::{Contents, Part, PartRole};
 pub use error::TransportError;
 pub use local::LocalBlob;
 pub use reference::{LocalReference, Reference, ReferenceError, RegistryReference};
 pub use registry::RegistryOptions;
-pub use source::{Image, Images, Source};
+pub use source::{Image, Images, Resolved, Source};
 pub use target::{Delivered, Target};

@@ -4,6 +4,7 @@
 //! or a report shows is an error; what is only inferred from one is a warning. Rules look at layer indexes and at facts
 //! from the image's documents: no layer is read again.
 
+pub mod choice;
 mod context;
 mod documents;
 mod finding;

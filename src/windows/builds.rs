@@ -68,6 +68,18 @@ mod tests {
     }
 
     #[test]
+    fn the_names_of_releases_with_base_images_are_understood_as_platforms() {
+        use crate::image::os_version::release_names;
+
+        let expected = BUILDS.iter().filter(|build| build.end_of_support.is_some()).flat_map(|build| {
+            let is_shared =
+                |name: &str| BUILDS.iter().any(|other| other.number != build.number && other.names.contains(&name));
+            build.names.iter().filter(move |name| !is_shared(name)).map(|name| (*name, build.number))
+        });
+        assert_eq!(release_names().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_build_is_found_by_its_number() {
         let build = find(17763).unwrap();
         assert_eq!((build.names[0], build.product), ("ltsc2019", "Windows Server 2019"));

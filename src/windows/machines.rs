@@ -104,7 +104,7 @@ mod tests {
             os_version: Some(version.to_owned()),
             ..Platform::default()
         };
-        Offer { platforms: vec![platform], indexed: true }
+        Offer::of_index(vec![platform])
     }
 
     #[test]

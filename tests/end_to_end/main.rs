@@ -13,6 +13,7 @@ mod bounds;
 mod build_cache;
 mod build_file;
 mod cache;
+mod copy;
 mod damage;
 mod escaping;
 mod host;
@@ -24,6 +25,7 @@ mod links;
 mod nodes;
 #[cfg(unix)]
 mod pipelines;
+mod platforms;
 #[cfg(target_os = "linux")]
 mod power_cut;
 mod profiles;

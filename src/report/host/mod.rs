@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::pod::PodSpec;
+use crate::image::listing::Listed;
 use crate::image::{Digest, Platform};
 use crate::windows::builds;
 use crate::windows::compatibility::{Answer, Isolation, Offer, Outcome, base_tags};
@@ -111,11 +112,11 @@ impl HostReport {
     pub fn of_image(
         reference: String,
         images: &[(Digest, Platform)],
-        indexed: bool,
+        index: Option<Vec<Listed>>,
         machines: &[Machine],
         skipped: Vec<Skipped>,
     ) -> HostReport {
-        let offer = Offer { platforms: images.iter().map(|(_, platform)| platform.clone()).collect(), indexed };
+        let offer = Offer { platforms: images.iter().map(|(_, platform)| platform.clone()).collect(), index };
         let judged: Vec<(&Machine, [Judgement; 2])> =
             machines.iter().map(|machine| (machine, machine.judge(&offer))).collect();
         let hosts = judged.iter().map(|(machine, judgements)| {
@@ -223,6 +224,10 @@ mod tests {
         (Digest::of(version.as_bytes()), platform)
     }
 
+    fn index(images: &[(Digest, Platform)]) -> Option<Vec<Listed>> {
+        Some(Listed::of_images(&images.iter().map(|(_, platform)| platform.clone()).collect::<Vec<_>>()))
+    }
+
     fn text(report: &HostReport) -> String {
         anstream::adapter::strip_str(&report.to_text()).to_string()
     }
@@ -238,7 +243,7 @@ d  Windows Server 2022 Datacenter  10.0.20348.2402  containerd://1.7.20
     fn an_image_is_held_against_nodes() {
         let (machines, skipped) = Machine::of_nodes(&parse(NODES).unwrap());
         let images = [image("10.0.20348.4529"), image("10.0.17763.8511")];
-        let report = HostReport::of_image("image:tag".to_owned(), &images, true, &machines, skipped);
+        let report = HostReport::of_image("image:tag".to_owned(), &images, index(&images), &machines, skipped);
         assert_eq!(report.failing().collect::<Vec<_>>(), ["a: Windows Server 2019 Datacenter (10.0.17763.737)"]);
         insta::assert_snapshot!(text(&report), @r#"
         image:tag
@@ -313,7 +318,8 @@ d  Windows Server 2022 Datacenter  10.0.20348.2402  containerd://1.7.20
 
     #[test]
     fn no_hosts_are_said_to_be_none() {
-        let report = HostReport::of_image("image:tag".to_owned(), &[image("10.0.17763.1")], true, &[], Vec::new());
+        let images = [image("10.0.17763.1")];
+        let report = HostReport::of_image("image:tag".to_owned(), &images, index(&images), &[], Vec::new());
         assert!(report.is_empty() && text(&report).contains("There is no Windows host."), "{}", text(&report));
         assert!(!report.to_json().contains("kubernetes"));
     }

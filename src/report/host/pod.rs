@@ -148,7 +148,7 @@ mod tests {
             os_version: Some((*version).to_owned()),
             ..Platform::default()
         };
-        let offer = Offer { platforms: images.iter().map(platform).collect(), indexed: true };
+        let offer = Offer::of_index(images.iter().map(platform).collect());
         PodSpec::new(&machines.iter().map(|machine| (machine, machine.judge(&offer))).collect::<Vec<_>>())
     }
 

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 
 use super::reference::LocalReference;
 use crate::image::document::field;
-use crate::image::platform::select;
-use crate::image::{Descriptor, Digest, Document, Index, IndexEntry, PlatformRequest, media_type};
+use crate::image::{Descriptor, Digest, Document, Index, IndexEntry, media_type};
 
 /// The file that says that a directory is a layout.
 pub(super) const MARKER: &str = "oci-layout";
@@ -31,30 +30,66 @@ pub(super) fn blob_name(digest: &Digest) -> String {
     format!("{BLOBS}/{}", digest.hex())
 }
 
-/// The entry of `index.json` that a reference means; the error says what there is instead, as a sentence.
-fn find<'a>(
-    index: &'a Index,
-    reference: &LocalReference,
-    platform: Option<&PlatformRequest>,
-) -> Result<&'a IndexEntry, String> {
+/// What a reference means in a layout.
+#[derive(Debug)]
+enum Found {
+    /// This entry of `index.json`.
+    Entry(IndexEntry),
+    /// Several entries, of one name or of none, which may differ by platform: they are the index of the image.
+    Entries(Document),
+}
+
+/// What a reference means in a layout; the error says what there is instead, as a sentence.
+fn find(index: &Index, reference: &LocalReference) -> Result<Found, String> {
     let named: Vec<&IndexEntry> = index.entries.iter().filter(|entry| is_wanted(entry, reference)).collect();
     match named[..] {
         [] => Err(tags(index)),
-        [only] => Ok(only),
-        // Several images under one name, or no name given: they may differ by platform.
-        _ => {
-            let entries: Vec<IndexEntry> = named.iter().map(|entry| (*entry).clone()).collect();
-            let chosen = select(&entries, platform).ok().and_then(|position| named.get(position).copied());
-            chosen.ok_or_else(|| format!("choose one of several: {}", tags(index)))
+        [first, ref others @ ..] if others.iter().all(|other| other.descriptor.digest == first.descriptor.digest) => {
+            Ok(Found::Entry(first.clone()))
         }
+        [first, ref others @ ..] if others.iter().all(|other| name_of(other) == name_of(first)) => {
+            Ok(Found::Entries(index_of(index, &named)))
+        }
+        _ => Err(format!("choose one of several: {}", tags(index))),
     }
+}
+
+/// The tag of an entry, if it has one.
+fn name_of(entry: &IndexEntry) -> Option<&String> {
+    entry.annotations.get(REF_NAME)
+}
+
+/// The index of some entries of `index.json`: that file itself if it is nothing but the index of one image, or else a new index
+/// of these entries without their tags.
+fn index_of(index: &Index, named: &[&IndexEntry]) -> Document {
+    let names = [REF_NAME, CONTAINERD_NAME];
+    let has_name = |entry: &&IndexEntry| names.iter().any(|name| entry.annotations.contains_key(*name));
+    if named.len() == index.entries.len() && !named.iter().any(has_name) {
+        return index.document.clone();
+    }
+    let nameless = |entry: &&IndexEntry| {
+        let mut value = entry.value.clone();
+        if let Some(annotations) = value.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.retain(|name, _| !names.contains(&name.as_str()));
+            if annotations.is_empty()
+                && let Some(entry) = value.as_object_mut()
+            {
+                entry.shift_remove("annotations");
+            }
+        }
+        value
+    };
+    let manifests: Vec<Value> = named.iter().map(nameless).collect();
+    let value = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": manifests});
+    Document::from_value(media_type::OCI_INDEX, value)
 }
 
 fn is_wanted(entry: &IndexEntry, reference: &LocalReference) -> bool {
     match (&reference.digest, &reference.tag) {
         (Some(digest), _) => entry.descriptor.digest == *digest,
         (None, Some(tag)) => [REF_NAME, CONTAINERD_NAME].iter().any(|name| entry.annotations.get(*name) == Some(tag)),
-        (None, None) => entry.artifact_type.is_none(),
+        // A tag like that of a digest is a list of what refers to an image, as regclient writes it.
+        (None, None) => entry.is_image() && !name_of(entry).is_some_and(|tag| tag.starts_with("sha256-")),
     }
 }
 
@@ -124,7 +159,10 @@ mod tests {
     fn wanted(index: &Value, text: &str) -> Result<Digest, String> {
         let Reference::Layout(reference) = text.parse().unwrap() else { panic!("{text}") };
         let index = Index::parse(Document::from_value("", index.clone())).unwrap();
-        find(&index, &reference, None).map(|entry| entry.descriptor.digest)
+        find(&index, &reference).map(|found| match found {
+            Found::Entry(entry) => entry.descriptor.digest,
+            Found::Entries(document) => document.digest(),
+        })
     }
 
     #[test]
@@ -159,16 +197,40 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_platforms_is_chosen() {
-        let entry = |number: u32, os: &str| {
+    fn several_platforms_of_one_name_or_of_none_are_an_index() {
+        let entry = |number: u32, os: &str, annotations: Value| {
             let mut entry = Descriptor::of(&document(number)).to_value();
             entry["platform"] = json!({"os": os, "architecture": "amd64"});
-            entry["annotations"] = json!({REF_NAME: "tag", CONTAINERD_NAME: "example.com/x:tag"});
+            entry["annotations"] = annotations;
             entry
         };
-        let index = json!({"manifests": [entry(1, "linux"), entry(2, "windows")]});
+        let names = json!({REF_NAME: "tag", CONTAINERD_NAME: "example.com/x:tag"});
+        let index = json!({"manifests": [entry(1, "linux", names.clone()), entry(2, "windows", names)]});
+        let find = |index: &Value, text: &str| {
+            let Reference::Layout(reference) = text.parse().unwrap() else { panic!("{text}") };
+            find(&Index::parse(Document::from_value("", index.clone())).unwrap(), &reference).unwrap()
+        };
         for text in ["oci:d", "oci:d:tag", "oci:d:example.com/x:tag"] {
-            assert_eq!(wanted(&index, text), Ok(document(2).digest()), "{text}");
+            let Found::Entries(found) = find(&index, text) else { panic!("{text}") };
+            let found = Index::parse(found).unwrap();
+            assert_eq!(found.entries.len(), 2, "{text}");
+            assert!(found.entries.iter().all(|entry| entry.annotations.is_empty() && entry.platform.is_some()));
         }
+        // An `index.json` that is nothing else is that index, byte for byte.
+        let more = json!({"x": "y"});
+        let nameless = json!({"manifests": [entry(1, "linux", more.clone()), entry(2, "windows", more)], "z": 1});
+        let Found::Entries(found) = find(&nameless, "oci:d") else { panic!() };
+        assert_eq!(found.value(), &nameless);
+        // The same image twice is one image.
+        let twice = json!({"manifests": [entry(1, "windows", json!({})), entry(1, "windows", json!({}))]});
+        assert!(matches!(find(&twice, "oci:d"), Found::Entry(_)));
+    }
+
+    #[test]
+    fn lists_of_referrers_are_no_images() {
+        let mut index = empty_index();
+        set_tag(&mut index, &document(1), Some("one"), None);
+        set_tag(&mut index, &document(2), Some(&document(1).digest().to_string().replace(':', "-")), None);
+        assert_eq!(wanted(&index, "oci:d"), Ok(document(1).digest()));
     }
 }

@@ -6,16 +6,20 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{INDEX, MARKER, blob_name, find};
+use super::{Found, INDEX, MARKER, blob_name, find, name_of};
 use crate::error::{IoContext, PathError};
 use crate::image::document::{MAX_DOCUMENT_SIZE, field};
-use crate::image::{Descriptor, Digest, Document, Index, PlatformRequest, media_type};
+use crate::image::{Descriptor, Digest, Document, Index, media_type};
 use crate::progress::Task;
 use crate::store::Store;
 use crate::transport::archive::tar_file::TarFile;
+use crate::transport::contents::Referrers;
 use crate::transport::local::{digest_of, read_small};
 use crate::transport::reference::LocalReference;
 use crate::transport::{LocalBlob, TransportError};
+
+/// The most entries of a layout that are read to find out what they refer to.
+const MOST_REFERRERS: usize = 1000;
 
 /// A layout with images in it.
 #[derive(Debug)]
@@ -57,19 +61,59 @@ impl LayoutSource {
         Ok(LayoutSource { files, reference: reference.clone(), index })
     }
 
-    /// The index or manifest that the reference means; `reference` names it in errors.
-    pub fn root(&self, reference: &str, platform: Option<&PlatformRequest>) -> Result<Document, TransportError> {
-        match find(&self.index, &self.reference, platform) {
-            Ok(entry) => self.document(reference, &entry.descriptor),
+    /// The index or manifest that the reference means, and whether it is an index that only the layout itself lists;
+    /// `reference` names it in errors.
+    pub fn root(&self, reference: &str) -> Result<(Document, bool), TransportError> {
+        match find(&self.index, &self.reference) {
+            Ok(Found::Entry(entry)) => Ok((self.document(reference, &entry.descriptor)?, false)),
+            Ok(Found::Entries(index)) => Ok((index, true)),
             Err(available) => {
                 // Not listed, but there: a manifest inside of an index.
                 let digest = self.reference.digest.filter(|digest| self.files.has(&blob_name(digest)));
                 let Some(digest) = digest else {
                     return Err(TransportError::NoSuchImage { reference: reference.to_owned(), available });
                 };
-                self.parse(reference, "manifest", "", &digest)
+                Ok((self.parse(reference, "manifest", "", &digest)?, false))
             }
         }
+    }
+
+    /// What refers to the documents of the layout: entries of `index.json` with a `subject`, and lists under tags like
+    /// `sha256-…`, as regclient keeps them. What is listed and missing is left out.
+    pub fn referrers(&self, reference: &str) -> Result<Referrers, TransportError> {
+        let mut found = Referrers::new();
+        let mut count = 0;
+        for entry in &self.index.entries {
+            let tag = name_of(entry);
+            let list_of =
+                tag.and_then(|tag| tag.strip_prefix("sha256-").and_then(|hex| format!("sha256:{hex}").parse().ok()));
+            if tag.is_some() && list_of.is_none() && entry.is_image() {
+                continue;
+            }
+            count += 1;
+            if count > MOST_REFERRERS {
+                tracing::warn!("only {MOST_REFERRERS} entries of the layout were asked what they refer to");
+                break;
+            }
+            let document = match self.document(reference, &entry.descriptor) {
+                Err(TransportError::MissingBlob { .. }) => continue,
+                document => document?,
+            };
+            match list_of {
+                Some(subject) if Index::is_index(&document) => {
+                    let Ok(index) = Index::parse(document) else { continue };
+                    let listed = index.entries.into_iter().map(|entry| entry.descriptor);
+                    found.entry(subject).or_default().extend(listed);
+                }
+                _ => {
+                    let subject = field(document.value(), "subject").and_then(|subject| field(subject, "digest"));
+                    if let Some(Ok(subject)) = subject.and_then(Value::as_str).map(str::parse) {
+                        found.entry(subject).or_default().push(entry.descriptor.clone());
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The index or manifest with a descriptor, checked.

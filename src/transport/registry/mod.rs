@@ -20,6 +20,7 @@ mod push;
 mod quirks;
 mod reach;
 mod referrer;
+mod referrers_of;
 mod retry;
 mod session;
 mod upload;

@@ -1,6 +1,7 @@
 //! Which image of an index a container engine takes on a host: the engines read nothing but the documents.
 
 use crate::image::Platform;
+use crate::image::listing::{Kind, Listed};
 use crate::windows::host::Host;
 
 /// A container engine, as far as its choice of an image differs.
@@ -63,9 +64,30 @@ impl Engine {
         }
     }
 
-    /// The image of an index that the engine takes on a host of this processor architecture, by its position.
-    pub fn choose(self, host: &Host, architecture: &str, platforms: &[Platform]) -> Option<usize> {
-        let matching = platforms.iter().enumerate().filter(|(_, platform)| {
+    /// The image that the engine takes from an index on a host of this processor architecture, by its number among `images`.
+    ///
+    /// containerd prefers entries with a platform that fits. Of those without a platform it looks at the first alone, whatever
+    /// it leads to, and asks the config of an image; it goes into an index within the index (containerd
+    /// `core/images/image.go`, `Manifest`). Docker takes entries with a platform alone, and no index within an index.
+    pub fn take(self, host: &Host, architecture: &str, entries: &[Listed], images: &[Platform]) -> Option<usize> {
+        let platforms: Vec<Option<&Platform>> = entries.iter().map(|entry| entry.platform.as_ref()).collect();
+        let entry = match self.choose(host, architecture, &platforms) {
+            Some(chosen) => entries.get(chosen)?,
+            None if self == Engine::Docker => return None,
+            None => entries.iter().find(|entry| entry.platform.is_none())?,
+        };
+        match &entry.kind {
+            Kind::Image(image) if entry.platform.is_some() => Some(*image),
+            Kind::Image(image) => self.choose(host, architecture, &[images.get(*image)]).map(|_| *image),
+            Kind::Index(entries) if self != Engine::Docker => self.take(host, architecture, entries, images),
+            Kind::Index(_) | Kind::Other => None,
+        }
+    }
+
+    /// The platform that the engine chooses on a host of this processor architecture, by its position.
+    pub fn choose(self, host: &Host, architecture: &str, platforms: &[Option<&Platform>]) -> Option<usize> {
+        let known = platforms.iter().enumerate().filter_map(|(position, platform)| Some((position, (*platform)?)));
+        let matching = known.filter(|(_, platform)| {
             platform.os == "windows"
                 && platform.architecture == architecture
                 && self.accepts(host, platform.os_version.as_deref())
@@ -139,6 +161,10 @@ mod tests {
             ..Platform::default()
         };
         versions.iter().map(platform).collect()
+    }
+
+    fn listed(platforms: &[Platform]) -> Vec<Option<&Platform>> {
+        platforms.iter().map(Some).collect()
     }
 
     const IMAGES: [u32; 5] = [14393, 17763, 20348, 25398, 26100];
@@ -243,7 +269,7 @@ mod tests {
             (Engine::Docker, &["10.0.20348.1", "10.0.26100.1"], 26100, Some(1)),
             (Engine::Docker, &["", "10.0.17763.1"], 17763, Some(1)),
         ] {
-            let taken = engine.choose(&host(build), "amd64", &platforms(versions));
+            let taken = engine.choose(&host(build), "amd64", &listed(&platforms(versions)));
             assert_eq!(taken, chosen, "{engine:?}: {versions:?} on {build}");
         }
     }
@@ -255,9 +281,35 @@ mod tests {
         others[2].architecture = "arm64".to_owned();
         others[1].os_features = vec!["win32k".to_owned(), "other".to_owned()];
         others[0].os_features = vec!["win32k".to_owned()];
-        assert_eq!(Engine::Containerd.choose(&host(17763), "amd64", &others), Some(0));
-        assert_eq!(Engine::ContainerdBefore22.choose(&host(17763), "amd64", &others), Some(1));
-        assert_eq!(Engine::Containerd.choose(&host(17763), "arm64", &others), Some(2));
+        assert_eq!(Engine::Containerd.choose(&host(17763), "amd64", &listed(&others)), Some(0));
+        assert_eq!(Engine::ContainerdBefore22.choose(&host(17763), "amd64", &listed(&others)), Some(1));
+        assert_eq!(Engine::Containerd.choose(&host(17763), "arm64", &listed(&others)), Some(2));
+    }
+
+    #[test]
+    fn entries_without_a_platform_and_nested_indexes_are_taken_as_containerd_does() {
+        let images = platforms(&["10.0.17763.1", "10.0.20348.1"]);
+        let nameless = |kind: Kind| Listed { platform: None, kind };
+        let named = |image: usize, kind: Kind| Listed { platform: Some(images[image].clone()), kind };
+        let image = |number: usize| nameless(Kind::Image(number));
+        let of_17763 = |entries: &[Listed], engine: Engine| engine.take(&host(17763), "amd64", entries, &images);
+        for (entries, containerd, docker) in [
+            (vec![image(0), image(1)], Some(0), None),
+            // The first entry without a platform is looked at, and no other.
+            (vec![image(1), image(0)], None, None),
+            (vec![nameless(Kind::Other), image(0)], None, None),
+            (vec![image(1), named(0, Kind::Image(0))], Some(0), Some(0)),
+            (vec![nameless(Kind::Index(vec![named(1, Kind::Image(1)), named(0, Kind::Image(0))]))], Some(0), None),
+            (vec![named(0, Kind::Index(vec![image(0)]))], Some(0), None),
+            (vec![named(0, Kind::Index(vec![image(1)]))], None, None),
+            // What fits comes before what may fit.
+            (vec![nameless(Kind::Index(vec![image(0)])), named(0, Kind::Other)], None, None),
+        ] {
+            for engine in [Engine::Containerd, Engine::ContainerdBefore22, Engine::ContainerdBefore17] {
+                assert_eq!(of_17763(&entries, engine), containerd, "{engine:?} {entries:?}");
+            }
+            assert_eq!(of_17763(&entries, Engine::Docker), docker, "{entries:?}");
+        }
     }
 
     #[test]
@@ -282,7 +334,7 @@ mod tests {
         fn no_version_makes_an_engine_panic(text in "[0-9.x+ ]{0,30}", build in any::<u32>()) {
             let engines = [Engine::Containerd, Engine::ContainerdBefore22, Engine::ContainerdBefore17, Engine::Docker];
             for engine in engines {
-                let chosen = engine.choose(&host(build), "amd64", &platforms(&[&text]));
+                let chosen = engine.choose(&host(build), "amd64", &listed(&platforms(&[&text])));
                 prop_assert_eq!(chosen.is_some(), engine.accepts(&host(build), Some(&text)));
             }
         }

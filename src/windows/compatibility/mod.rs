@@ -14,6 +14,7 @@ pub use engine::Engine;
 use super::builds::{BUILDS, Build};
 use super::host::{Edition, Host, Version};
 use crate::image::Platform;
+use crate::image::listing::{Kind, Listed};
 
 /// Whether something works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -74,10 +75,17 @@ impl Isolation {
 /// What a tag leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// The platforms of the images, in the order of the index.
+    /// The images and the machines that they are for, as their configs say.
     pub platforms: Vec<Platform>,
-    /// Whether there is an index; without one, engines take the only image as it is.
-    pub indexed: bool,
+    /// The entries of the index; `None` if there is no index, and engines take the only image as it is.
+    pub index: Option<Vec<Listed>>,
+}
+
+impl Offer {
+    /// An index of images that says the same of them as their configs.
+    pub fn of_index(platforms: Vec<Platform>) -> Offer {
+        Offer { index: Some(Listed::of_images(&platforms)), platforms }
+    }
 }
 
 /// How a host and an image get along under an engine.
@@ -103,17 +111,38 @@ impl Verdict {
 
 /// Finds out how a host gets along with what a tag leads to.
 pub fn judge(host: &Host, architecture: &str, engine: Engine, offer: &Offer) -> Verdict {
-    let taken = match (offer.indexed, engine) {
+    let taken = match (&offer.index, engine) {
+        (Some(entries), _) => engine.take(host, architecture, entries, &offer.platforms),
         // containerd asks an image that comes without an index nothing (containerd `core/images/image.go`).
-        (false, Engine::Containerd | Engine::ContainerdBefore22 | Engine::ContainerdBefore17) => Some(0),
-        _ => engine.choose(host, architecture, &offer.platforms),
+        (None, Engine::Containerd | Engine::ContainerdBefore22 | Engine::ContainerdBefore17) => Some(0),
+        (None, Engine::Docker) => {
+            let platform = offer.platforms.first();
+            platform.filter(|platform| Engine::Docker.accepts(host, platform.os_version.as_deref())).map(|_| 0)
+        }
     };
     if let Some((position, platform)) = taken.and_then(|position| Some((position, offer.platforms.get(position)?))) {
-        let (process, hyper_v) = started(host, platform);
+        let (process, hyper_v) = match platform.architecture.as_str() {
+            other if !other.is_empty() && other != architecture => {
+                let answer =
+                    Answer::no(format!("the image is for {other}, and the host's processor is {architecture}"));
+                (answer.clone(), answer)
+            }
+            _ => started(host, platform),
+        };
         return Verdict { taken: Some(position), process, hyper_v };
     }
+    if !offer.platforms.is_empty() && offer.platforms.iter().all(|platform| platform.architecture != architecture) {
+        let answer = Answer::no(format!("the tag has no image for {architecture}, the host's processor"));
+        return Verdict { taken: None, process: answer.clone(), hyper_v: answer };
+    }
     let process = Answer::no(match engine {
+        Engine::Docker if docker_sees_none(architecture, offer) => {
+            "Docker reads no index within an index, and no entry without a platform"
+        }
         Engine::Docker => "Docker refuses images of newer builds than the host's",
+        _ if offer.index.as_ref().is_some_and(|entries| entries.iter().any(|entry| entry.platform.is_none())) => {
+            "containerd finds no image that fits the host's build; of entries without a platform it looks at the first only"
+        }
         _ => "containerd finds no image that fits the host's build",
     });
     let hyper_v = match engine {
@@ -121,6 +150,15 @@ pub fn judge(host: &Host, architecture: &str, engine: Engine, offer: &Offer) -> 
         _ => with_platform(host, architecture, offer).unwrap_or_else(|| process.clone()),
     };
     Verdict { taken: None, process, hyper_v }
+}
+
+/// Whether the index has nothing that Docker would look at on a host of this processor.
+fn docker_sees_none(architecture: &str, offer: &Offer) -> bool {
+    let is_seen = |entry: &Listed| {
+        matches!(entry.kind, Kind::Image(_))
+            && entry.platform.as_ref().is_some_and(|platform| platform.architecture == architecture)
+    };
+    offer.index.as_ref().is_some_and(|entries| !entries.iter().any(is_seen))
 }
 
 /// Whether Windows starts an image, with each kind of isolation.
@@ -170,7 +208,7 @@ pub fn base_tags() -> impl Iterator<Item = (&'static str, &'static Build, Offer)
             os_version: Some(version.to_string()),
             ..Platform::default()
         };
-        Some((*tag, build, Offer { platforms: vec![platform], indexed: true }))
+        Some((*tag, build, Offer::of_index(vec![platform])))
     })
 }
 
@@ -185,7 +223,8 @@ mod tests {
             os_version: Some((*version).to_owned()).filter(|version| !version.is_empty()),
             ..Platform::default()
         };
-        Offer { platforms: versions.iter().map(platform).collect(), indexed }
+        let platforms: Vec<Platform> = versions.iter().map(platform).collect();
+        Offer { index: indexed.then(|| Listed::of_images(&platforms)), platforms }
     }
 
     fn verdict(host: &str, engine: Engine, offer: &Offer) -> (Option<usize>, Outcome, Outcome) {
@@ -226,6 +265,44 @@ mod tests {
     fn nothing_to_take_is_no_reason_to_fail() {
         assert_eq!(verdict("10.0.17763.1", Engine::Containerd, &offer(&[], false)), (None, Outcome::No, Outcome::No));
         assert_eq!(verdict("10.0.17763.1", Engine::Docker, &offer(&["x"], true)).1, Outcome::Depends);
+    }
+
+    #[test]
+    fn processors_must_be_the_same_both_ways() {
+        let of = |architecture: &str, indexed: bool| {
+            let mut offer = offer(&["10.0.26100.1"], indexed);
+            offer.platforms[0].architecture = architecture.to_owned();
+            offer.index = indexed.then(|| Listed::of_images(&offer.platforms));
+            offer
+        };
+        let host = Host::of("10.0.26100.1".parse().unwrap());
+        for (image, node, works) in
+            [("amd64", "arm64", false), ("arm64", "amd64", false), ("arm64", "arm64", true), ("amd64", "amd64", true)]
+        {
+            for (engine, indexed) in [Engine::Containerd, Engine::ContainerdBefore17, Engine::Docker]
+                .iter()
+                .flat_map(|e| [(*e, true), (*e, false)])
+            {
+                let verdict = judge(&host, node, engine, &of(image, indexed));
+                for answer in [&verdict.process, &verdict.hyper_v] {
+                    assert_eq!(answer.outcome == Outcome::Yes, works, "{image} on {node}: {answer:?}");
+                    assert!(works || answer.reason.contains("processor"), "{answer:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_config_says_what_runs_where_the_index_says_no_version() {
+        let platforms = offer(&["10.0.17763.8511", "10.0.20348.1"], true).platforms;
+        let nameless = |platform: &Platform| Platform { os_version: None, ..platform.clone() };
+        let index = Listed::of_images(&platforms.iter().map(nameless).collect::<Vec<_>>());
+        let offer = Offer { platforms, index: Some(index) };
+        // Engines take the first image, and Windows does not start it on another build.
+        for engine in [Engine::Containerd, Engine::Docker] {
+            assert_eq!(verdict("10.0.17763.8511", engine, &offer), (Some(0), Outcome::Yes, Outcome::Yes));
+            assert_eq!(verdict("10.0.20348.1", engine, &offer), (Some(0), Outcome::No, Outcome::Yes));
+        }
     }
 
     #[test]
