@@ -33,7 +33,8 @@ enum Place {
 }
 
 impl Target {
-    /// Opens the place that a reference names; what no image can be put into is refused here, before any work.
+    /// Opens the place that a reference names; what no image can be put into is refused here, before any work. A registry is
+    /// asked whether it takes pushes.
     pub async fn open(reference: &Reference, registry: &RegistryOptions) -> Result<Target, TransportError> {
         let refuse = |problem: &str| {
             Err(TransportError::Target { reference: reference.to_string(), problem: problem.to_owned() })
@@ -46,7 +47,11 @@ impl Target {
             return refuse("a digest cannot be chosen, it follows from the content; name a tag");
         }
         let place = match reference {
-            Reference::Registry(name) => Place::Registry(Box::new(Registry::new(registry)?), name.clone()),
+            Reference::Registry(name) => {
+                let registry = Registry::new(registry)?;
+                registry.check_push(name).await?;
+                Place::Registry(Box::new(registry), name.clone())
+            }
             Reference::Layout(local) => Place::Layout(LayoutTarget::open(local)?),
             Reference::OciArchive(local) => Place::OciArchive(OciArchiveTarget::open(local)?),
             Reference::DockerArchive(_) => {

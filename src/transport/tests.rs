@@ -343,3 +343,19 @@ async fn a_layout_has_the_very_files_of_the_store() {
         assert_ne!(fs::metadata(&place).unwrap().ino(), fs::metadata(&path).unwrap().ino());
     }
 }
+
+/// `/proc` takes no files from anybody, root included.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_layout_that_cannot_be_written_is_refused_before_any_work() {
+    let options = RegistryOptions::default();
+    for place in ["oci:/proc/winslim:x", "oci:/proc/winslim/below/it:x", "oci-archive:/proc/winslim.tar:x"] {
+        let opened = Target::open(&place.parse().unwrap(), &options).await;
+        let error = opened.map(drop).unwrap_err().to_string();
+        assert!(error.starts_with("cannot create a file in `/proc`"), "{error}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = format!("oci:{}/new/below:x", directory.path().display());
+    Target::open(&place.parse().unwrap(), &options).await.unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing stays");
+}

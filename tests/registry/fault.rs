@@ -19,6 +19,8 @@ pub enum Fault {
     Cut(u64),
     /// Nothing comes any more after so many bytes of the answer's body.
     Stall(u64),
+    /// The answer's body comes byte by byte, and slowly.
+    Drip,
     /// This byte of the answer's body is another one.
     Flip(u64),
     /// The answer says that its body has so many bytes more, or less, and no more come.
@@ -323,6 +325,10 @@ impl State {
                 Some(Fault::Stall(limit)) if given >= limit => {
                     std::thread::sleep(Duration::from_secs(20));
                     break;
+                }
+                Some(Fault::Drip) => {
+                    std::thread::sleep(Duration::from_millis(20));
+                    1
                 }
                 Some(Fault::Cut(limit) | Fault::Stall(limit)) => (limit - given).min(buffer.len() as u64) as usize,
                 _ => buffer.len(),

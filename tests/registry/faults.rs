@@ -152,6 +152,9 @@ async fn pulls_survive_faults_or_say_what_is_wrong() {
         ("cut manifest", vec![manifest(2, Fault::Cut(10))], Completes),
         ("stall in the middle", vec![get(1, Fault::Stall(100_000))], Completes),
         ("stall always", vec![get(ALWAYS, Fault::Stall(0))], Fails(&["nothing came for 0.8 seconds after 0 of"])),
+        ("drips once", vec![get(1, Fault::Drip)], Completes),
+        ("drips always", vec![get(ALWAYS, Fault::Drip)], Fails(&["bytes passed in", "of 1048576 bytes"])),
+        ("manifest drips", vec![manifest(1, Fault::Drip)], Completes),
         ("stall manifest", vec![manifest(1, Fault::Stall(0))], Completes),
         ("busy", vec![get(2, later()), manifest(2, later())], Completes),
         ("busy always", vec![get(ALWAYS, BUSY)], Fails(&["answered 429", "slow down"])),
@@ -203,7 +206,11 @@ async fn pulls_survive_faults_or_say_what_is_wrong() {
         async move {
             let proxy = FaultProxy::start(&server.address, &rules);
             let (directory, store) = store();
-            let registry = Registry::new(&options(patience(name))).unwrap();
+            let mut options = options(patience(name));
+            if name.contains("drips") {
+                options.limits.slow = IMPATIENT;
+            }
+            let registry = Registry::new(&options).unwrap();
             let source = reference(proxy.address(), "windows/base", "one");
             let result = image.pull(&registry, &source, &store).await;
             check_end(name, end, &result);

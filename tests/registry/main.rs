@@ -15,6 +15,7 @@ mod inward;
 mod logins;
 mod mirrors;
 mod odd;
+mod permission;
 mod refusals;
 mod secrets;
 #[path = "../support/mod.rs"]

@@ -40,7 +40,8 @@ impl LayoutTarget {
     /// Opens a layout, or a directory that can become one: it is empty, not there yet, or has only what a run of winslim left
     /// that was ended before it was done.
     ///
-    /// Nothing is written: a build that fails before it has something to put leaves the place as it was.
+    /// Nothing stays: a build that fails before it has something to put leaves the place as it was. But where nothing can be
+    /// written is found out.
     pub fn open(reference: &LocalReference) -> Result<LayoutTarget, TransportError> {
         let directory = reference.path.clone();
         let refuse = |problem: &str| {
@@ -58,6 +59,7 @@ impl LayoutTarget {
         if !is_free {
             return refuse("the directory holds other files; name a new or an empty one");
         }
+        check_writable(&directory)?;
         let target =
             LayoutTarget { directory, tag: reference.tag.clone(), sound: Mutex::default(), in_use: OnceLock::new() };
         target.hold();
@@ -188,6 +190,19 @@ impl LayoutTarget {
             problem: format!("its `{INDEX}` is not an index"),
         })
     }
+}
+
+/// Fails if nothing can be written to a directory, or made in the nearest one above it that is there. A file that goes away at
+/// once finds out.
+fn check_writable(directory: &Path) -> Result<(), PathError> {
+    if !directory.is_dir() {
+        let above =
+            directory.ancestors().skip(1).map(|above| if above == Path::new("") { Path::new(".") } else { above });
+        return above.into_iter().find(|above| above.is_dir()).map_or(Ok(()), |above| temporary_in(above).map(drop));
+    }
+    let blobs = directory.join(BLOBS);
+    let mut places = [directory, &blobs].into_iter().filter(|place| place.is_dir());
+    places.try_for_each(|place| temporary_in(place).map(drop))
 }
 
 fn flush(directory: &Path) -> Result<(), PathError> {

@@ -188,7 +188,7 @@ async fn token(host: &Host, scope: &Scope, identity: &Identity, server: TokenSer
             _ => request,
         }
     };
-    let body = read_bounded(host.send(request, 1).await?, MAX_TOKEN_SIZE, host.limits.stall).await?;
+    let body = read_bounded(host.send(request, 1).await?, MAX_TOKEN_SIZE, &host.limits).await?;
     let answer: Option<Value> = serde_json::from_slice(&body).ok();
     let field = |name: &str| answer.as_ref()?.get(name)?.as_str().filter(|token| !token.is_empty());
     let token = field("token").or_else(|| field("access_token"));

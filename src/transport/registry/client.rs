@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, LOCATION, RANGE};
@@ -14,6 +14,7 @@ use super::credentials::is_docker_hub;
 use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
 use super::options::{Limits, RegistryOptions, Tls};
+use super::pace::Pace;
 use super::problem::Problem;
 use super::quirks::UploadMode;
 use crate::error::IoContext;
@@ -245,20 +246,38 @@ async fn execute_once(
 }
 
 /// The next piece of a body.
-pub(super) async fn next_chunk(response: &mut Response, stall: Duration) -> Result<Option<Bytes>, Problem> {
-    match tokio::time::timeout(stall, response.chunk()).await {
-        Ok(chunk) => Ok(chunk?),
-        Err(_) => Err(stalled(stall)),
+pub(super) async fn next_chunk(
+    response: &mut Response,
+    stall: Duration,
+    pace: &mut Pace,
+) -> Result<Option<Bytes>, Problem> {
+    let late = Instant::now() + stall;
+    let mut chunk = std::pin::pin!(response.chunk());
+    loop {
+        tokio::select! {
+            chunk = &mut chunk => {
+                let chunk = chunk?;
+                pace.count(chunk.as_ref().map_or(0, Bytes::len) as u64, Instant::now())?;
+                return Ok(chunk);
+            }
+            () = tokio::time::sleep_until(late.min(pace.deadline()).into()) => {
+                if Instant::now() >= late {
+                    return Err(stalled(stall));
+                }
+                pace.count(0, Instant::now())?;
+            }
+        }
     }
 }
 
 /// Reads a whole body that must not be larger than `limit` bytes, without trusting the announced length.
-pub(super) async fn read_bounded(mut response: Response, limit: u64, stall: Duration) -> Result<Bytes, Problem> {
+pub(super) async fn read_bounded(mut response: Response, limit: u64, limits: &Limits) -> Result<Bytes, Problem> {
     if response.content_length().is_some_and(|length| length > limit) {
         return Err(Problem::TooLarge { limit });
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = next_chunk(&mut response, stall).await? {
+    let mut pace = Pace::new(limits, Instant::now());
+    while let Some(chunk) = next_chunk(&mut response, limits.stall, &mut pace).await? {
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(Problem::TooLarge { limit });
         }

@@ -32,6 +32,14 @@ pub enum RegistryError {
         /// Path of the repository.
         repository: String,
     },
+    /// There is no such repository to push to, and the registry makes none.
+    #[error("repository unknown: {registry} has no repository {repository} to push to; create it first")]
+    NoRepository {
+        /// Host of the registry.
+        registry: String,
+        /// Path of the repository.
+        repository: String,
+    },
     /// A manifest names a blob that its repository does not have.
     #[error("blob unknown: {repository} has no blob {digest}, though a manifest names it; the image is incomplete")]
     UnknownBlob {
@@ -169,6 +177,7 @@ impl RegistryError {
             RegistryError::UnknownTag { .. }
             | RegistryError::UnknownManifest { .. }
             | RegistryError::UnknownRepository { .. }
+            | RegistryError::NoRepository { .. }
             | RegistryError::UnknownBlob { .. }
             | RegistryError::ForeignLayer { .. }
             | RegistryError::Unauthorized { .. }

@@ -14,6 +14,8 @@ mod error;
 mod helper;
 mod mirror;
 mod options;
+mod pace;
+mod permission;
 mod problem;
 mod pull;
 mod push;
@@ -43,6 +45,7 @@ pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryNa
 use self::problem::Problem;
 use self::retry::Retries;
 use self::session::Session;
+use self::upload::Location;
 use super::RegistryReference;
 
 /// A client of all registries that a command has to do with.
@@ -54,6 +57,8 @@ pub struct Registry {
     elsewhere: Arc<Elsewhere>,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
     access: Mutex<BTreeMap<Scope, Arc<Access>>>,
+    /// Uploads that were begun and have no bytes yet, by `REGISTRY/REPOSITORY`: they are for the next blobs.
+    begun: Mutex<BTreeMap<String, Vec<Location>>>,
     /// Mirrors that could not be reached, and are not asked again.
     lost_mirrors: Mutex<BTreeSet<String>>,
 }
@@ -77,6 +82,7 @@ impl Registry {
             elsewhere: Arc::new(Elsewhere::new(options, Tls::default())?),
             hosts: Mutex::default(),
             access: Mutex::default(),
+            begun: Mutex::default(),
             lost_mirrors: Mutex::default(),
         })
     }
@@ -184,5 +190,6 @@ mod tests {
         is_send(registry.push_blob(reference, &descriptor.digest, 0, path, None, task));
         is_send(registry.push_document(reference, document, None));
         is_send(registry.push_referrer(reference, document, document));
+        is_send(registry.check_push(reference));
     }
 }

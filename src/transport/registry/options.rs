@@ -197,6 +197,11 @@ pub struct Limits {
     pub connect: Duration,
     /// How long nothing may come, or be taken, before a transfer counts as broken.
     pub stall: Duration,
+    /// The least rate of a transfer in bytes per second; one that is slower all through a window of [`Limits::slow`] counts as
+    /// broken.
+    pub least_rate: u64,
+    /// The window in which a transfer may be slow.
+    pub slow: Duration,
     /// How long a registry may think after the last byte of an upload: some copy the whole blob to where it stays.
     pub commit: Duration,
     /// How long a credential helper may take to answer: some ask their user.
@@ -213,6 +218,8 @@ impl Default for Limits {
             connections: 6,
             connect: Duration::from_secs(15),
             stall: Duration::from_secs(60),
+            least_rate: 1000,
+            slow: Duration::from_secs(60),
             commit: Duration::from_secs(15 * 60),
             helper: Duration::from_secs(60),
             first_pause: Duration::from_millis(300),

@@ -207,7 +207,7 @@ impl Problem {
 
 /// How long an answer asks to wait: a number of seconds, or a time (RFC 9110, section 10.2.3). That is compared with the
 /// server's own clock, because ours may differ.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let wanted = text(RETRY_AFTER)?;
     if let Ok(seconds) = wanted.parse() {
@@ -223,7 +223,7 @@ pub(super) const SPEC_VIOLATION: &str = "SPEC_VIOLATION";
 impl Answer {
     /// Takes the error code and the message out of an answer's body: the JSON of the distribution specification
     /// (`errors`), that of token servers (`details`, `error_description`), or else the text itself.
-    fn of_body(status: u16, body: &[u8]) -> Answer {
+    pub fn of_body(status: u16, body: &[u8]) -> Answer {
         let mut answer = Answer { status, ..Answer::default() };
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
             let text = String::from_utf8_lossy(body);

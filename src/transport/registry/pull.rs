@@ -1,7 +1,7 @@
 //! Pulling: documents into memory, blobs into the store.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
@@ -10,6 +10,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use super::client::{Host, next_chunk, send};
 use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
+use super::options::Limits;
+use super::pace::Pace;
 use super::problem::Problem;
 use super::reach::Reach;
 use super::retry::Retries;
@@ -107,7 +109,7 @@ impl Registry {
                 task.reset_to(descriptor.size);
                 return Ok(store.blob_path(&descriptor.digest));
             };
-            let mut download = Download::new(partial, descriptor, task, self.options.limits.stall);
+            let mut download = Download::new(partial, descriptor, task, self.options.limits);
             if let Err(problem) = self.download(reference, &mut download).await {
                 return Err(match problem {
                     Problem::Answer(answer) if answer.status == 404 => unknown_blob(reference, descriptor),
@@ -195,7 +197,11 @@ impl Registry {
                     }
                 }
             };
-            attempts.push(format!("{}: {}", url.host_str().unwrap_or_default(), without_secrets_of_others(&problem)));
+            attempts.push(format!(
+                "{}: {}",
+                url.host_str().unwrap_or_default(),
+                without_secrets_of_others(&problem, namer)
+            ));
         }
         Ok(Foreign::Nowhere(attempts))
     }
@@ -221,7 +227,11 @@ impl Registry {
 
 /// Makes a document of what came, and finds out its media type: its own word for it is covered by the digest, so it
 /// counts more than the registry's.
-fn read_document(reference: &RegistryReference, headers: &HeaderMap, bytes: Bytes) -> Result<Document, RegistryError> {
+pub(super) fn read_document(
+    reference: &RegistryReference,
+    headers: &HeaderMap,
+    bytes: Bytes,
+) -> Result<Document, RegistryError> {
     let served = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let served = served.split(';').next().unwrap_or_default().trim();
     let parse = |media_type: &str, bytes| {
@@ -276,15 +286,15 @@ enum Foreign {
 }
 
 /// What to say of a server that a manifest names. Whoever wrote the manifest may read this log, and must not learn from it what
-/// a server says that only winslim can reach.
-fn without_secrets_of_others(problem: &Problem) -> String {
+/// a server does that only winslim can reach. If the manifest came from a public server, all others are public, too.
+fn without_secrets_of_others(problem: &Problem, namer: Reach) -> String {
     match problem {
         Problem::Answer(answer) if answer.reach == Some(Reach::Public) => {
             StatusCode::from_u16(answer.status).map_or_else(|_| answer.status.to_string(), |status| status.to_string())
         }
-        Problem::Misled { .. } => problem.describe(),
+        Problem::Network { .. } if namer == Reach::Public => problem.describe(),
         Problem::Network { .. } | Problem::Answer(_) => "it does not give the layer".to_owned(),
-        Problem::TooLarge { .. } | Problem::Final(_) => problem.describe(),
+        Problem::Misled { .. } | Problem::TooLarge { .. } | Problem::Final(_) => problem.describe(),
     }
 }
 
@@ -293,8 +303,8 @@ struct Download<'a> {
     partial: Partial,
     descriptor: &'a Descriptor,
     task: &'a dyn Task,
-    /// How long nothing may come.
-    stall: Duration,
+    /// How long nothing may come, and how slow it may be.
+    limits: Limits,
     /// Whether the server is asked for the missing part only.
     ranges: bool,
     /// How far the download had come when it last counted as progress.
@@ -304,10 +314,10 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn new(partial: Partial, descriptor: &'a Descriptor, task: &'a dyn Task, stall: Duration) -> Download<'a> {
+    fn new(partial: Partial, descriptor: &'a Descriptor, task: &'a dyn Task, limits: Limits) -> Download<'a> {
         let furthest = partial.length();
         task.reset_to(furthest);
-        Download { partial, descriptor, task, stall, ranges: true, furthest, in_pieces: furthest > 0 }
+        Download { partial, descriptor, task, limits, ranges: true, furthest, in_pieces: furthest > 0 }
     }
 
     /// Whether a good part has come since this was last asked.
@@ -335,7 +345,7 @@ impl<'a> Download<'a> {
             Some(last) if offset > 0 => request.header(RANGE, format!("bytes={offset}-{last}")),
             _ => request,
         };
-        match send(request, elsewhere, self.stall, attempt).await {
+        match send(request, elsewhere, self.limits.stall, attempt).await {
             Ok(response) => self.receive(response, offset).await,
             Err(problem) if problem.status() == Some(416) && offset > 0 => {
                 self.ranges = false;
@@ -366,8 +376,9 @@ impl<'a> Download<'a> {
                 self.in_pieces = false;
             }
         }
+        let mut pace = Pace::new(&self.limits, Instant::now());
         loop {
-            match next_chunk(&mut response, self.stall).await {
+            match next_chunk(&mut response, self.limits.stall, &mut pace).await {
                 Ok(Some(chunk)) => {
                     self.partial.append(&chunk).map_err(|error| self.content(error))?;
                     self.task.advance(chunk.len() as u64);
@@ -399,13 +410,13 @@ impl<'a> Download<'a> {
 
 /// Which part an answer holds: `Content-Range: bytes 5-9/10`, or `*` for a size that the server does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ContentRange {
+pub(super) struct ContentRange {
     start: u64,
     size: Option<u64>,
 }
 
 impl ContentRange {
-    fn of(headers: &HeaderMap) -> Option<ContentRange> {
+    pub fn of(headers: &HeaderMap) -> Option<ContentRange> {
         let range = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes")?.trim_start();
         let (start, rest) = range.split_once('-')?;
         let size = rest.split_once('/').and_then(|(_, size)| size.trim().parse().ok());

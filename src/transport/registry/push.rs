@@ -79,8 +79,13 @@ impl Registry {
         let offered = self.offer(target, digest, mount_from).await;
         match offered.map_err(|problem| problem.into_error(&action, &target.registry))? {
             Offered::Taken(delivered) => Ok(Some(delivered)),
-            // An upload that began in place of a mount is left to end by itself.
-            Offered::Wanted(_) => Ok(None),
+            Offered::Wanted(location) => {
+                // An upload that began in place of a mount is for the bytes, which come now.
+                if let Some(location) = location {
+                    self.keep_begun(target, location).await;
+                }
+                Ok(None)
+            }
         }
     }
 
@@ -212,6 +217,10 @@ impl Registry {
     ) -> Result<(), Problem> {
         let mut session = Session::new(self, push_scope(target)).await?;
         let host = Arc::clone(session.host());
+        let begun = if location.is_none() { self.take_begun(target).await } else { None };
+        // Begun some time ago, so the registry may have forgotten it.
+        let mut is_old = begun.is_some();
+        let location = location.or(begun);
         let mut upload = Upload::new(&host, &target.repository, blob, location, task);
         let mut switched = false;
         loop {
@@ -229,6 +238,11 @@ impl Registry {
                 && upload.mode() == UploadMode::Monolithic
                 && matches!(problem, Problem::Network { .. })
                 && session.attempt() >= BREAKS_OF_ONE_REQUEST;
+            let may_be_forgotten = problem.status().is_some_and(|status| !matches!(status, 401 | 429) && status < 500);
+            if std::mem::take(&mut is_old) && may_be_forgotten {
+                upload.switch(upload.mode());
+                continue;
+            }
             if other_mode_may_help(&problem) && !switched {
                 tracing::info!(reason = problem.describe(), mode = ?upload.mode(), "the registry refuses this mode");
                 switched = true;

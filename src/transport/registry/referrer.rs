@@ -67,7 +67,7 @@ impl Registry {
 }
 
 /// The list of referrers with an entry for the artifact; nothing when it has one.
-fn with_entry(present: Option<&Document>, artifact: &Document) -> Result<Option<Document>, DocumentError> {
+pub(super) fn with_entry(present: Option<&Document>, artifact: &Document) -> Result<Option<Document>, DocumentError> {
     let mut index = match present {
         Some(document) => document.value().clone(),
         None => json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [] }),

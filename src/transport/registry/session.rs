@@ -105,5 +105,5 @@ async fn fetch_once(host: &Host, request: RequestBuilder, attempt: usize) -> Res
     let _permit = host.permit().await;
     let response = host.send(request, attempt).await?;
     let headers = response.headers().clone();
-    Ok((headers, read_bounded(response, MAX_DOCUMENT_SIZE, host.limits.stall).await?))
+    Ok((headers, read_bounded(response, MAX_DOCUMENT_SIZE, &host.limits).await?))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, SeekFrom};
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -15,6 +15,8 @@ use tokio_util::io::ReaderStream;
 use super::auth::Access;
 use super::client::{Host, execute, succeeded};
 use super::error::RegistryError;
+use super::options::Limits;
+use super::pace::Pace;
 use super::problem::Problem;
 use super::pull::{PROGRESS, announced_digest};
 use super::quirks::UploadMode;
@@ -25,6 +27,9 @@ use crate::progress::Task;
 
 /// How much of the file is read at once.
 const PIECE: usize = 256 << 10;
+
+/// How much of that is offered at once to the connection: so little that a slow one is seen to take something.
+const SLICE: usize = 16 << 10;
 
 /// A blob to upload.
 pub(super) struct Blob<'a> {
@@ -39,6 +44,20 @@ pub(super) struct Location {
     url: Url,
     /// How public the server is that named it.
     namer: Reach,
+}
+
+impl Location {
+    /// Asks a registry to begin an upload.
+    pub async fn begin(host: &Host, repository: &str, access: &Access, attempt: usize) -> Result<Location, Problem> {
+        let request = host.http.post(uploads_url(host, repository)?);
+        let response = host.send(access.apply(request).header(CONTENT_LENGTH, 0), attempt).await?;
+        location(host, &response)
+    }
+
+    /// Tells the registry that nothing comes.
+    pub async fn give_up(&self, host: &Host, access: &Access) -> Result<(), Problem> {
+        host.send(addressed(host, Method::DELETE, self.clone(), access)?, 1).await.map(drop)
+    }
 }
 
 /// What a registry says to taking a blob over from another repository.
@@ -138,9 +157,7 @@ impl<'a> Upload<'a> {
             self.ask(access, attempt).await?;
         }
         if self.location.is_none() {
-            let request = self.host.http.post(uploads_url(self.host, self.repository)?);
-            let response = self.host.send(access.apply(request).header(CONTENT_LENGTH, 0), attempt).await?;
-            self.location = Some(location(self.host, &response)?);
+            self.location = Some(Location::begin(self.host, self.repository, access, attempt).await?);
         }
         self.task.reset_to(self.offset);
         if let UploadMode::Chunked(size) = self.mode {
@@ -242,8 +259,7 @@ impl<'a> Upload<'a> {
         let request = request.header(CONTENT_LENGTH, length).body(body);
         let elsewhere = &self.host.elsewhere;
         let sent = async { succeeded(execute(request, elsewhere, attempt).await?, elsewhere).await };
-        let limits = &self.host.limits;
-        let transfer = Transfer { path: self.blob.path, length, stall: limits.stall, commit: limits.commit };
+        let transfer = Transfer { path: self.blob.path, length, limits: self.host.limits };
         transfer.watch(sent, receiver, self.task).await
     }
 }
@@ -286,7 +302,7 @@ fn no_location() -> Problem {
 }
 
 /// How many bytes the registry has, by its `Range: 0-N`, where N is the last one. Docker's registry says `0-0` for none.
-fn taken(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn taken(headers: &HeaderMap) -> Option<u64> {
     let range = headers.get(RANGE)?.to_str().ok()?.trim().trim_start_matches("bytes=");
     match range.split_once('-')? {
         ("0", "0") => Some(0),
@@ -299,8 +315,7 @@ fn taken(headers: &HeaderMap) -> Option<u64> {
 struct Transfer<'a> {
     path: &'a Path,
     length: u64,
-    stall: Duration,
-    commit: Duration,
+    limits: Limits,
 }
 
 impl Transfer<'_> {
@@ -315,15 +330,24 @@ impl Transfer<'_> {
     ) -> Result<T, Problem> {
         let mut sent = std::pin::pin!(sent);
         let mut read = 0;
+        let mut pace = Pace::new(&self.limits, Instant::now());
+        let mut last = Instant::now();
         loop {
-            let patience = if read < self.length { self.stall } else { self.commit };
+            let sends = read < self.length;
+            let patience = if sends { self.limits.stall } else { self.limits.commit };
+            let late = last + patience;
+            let wake = if sends { late.min(pace.deadline()) } else { late };
             tokio::select! {
                 // In this order, so that nothing that was read goes uncounted and a read error is not taken for another.
                 biased;
                 Some(piece) = receiver.recv() => {
                     let bytes = piece.map_err(|error| unreadable(self.path, error))?;
                     read += bytes;
+                    last = Instant::now();
                     task.advance(bytes);
+                    if read < self.length {
+                        pace.count(bytes, last)?;
+                    }
                 }
                 result = &mut sent => {
                     // The last poll of the request may have read, and failed to read.
@@ -332,7 +356,11 @@ impl Transfer<'_> {
                     }
                     return result;
                 }
-                () = tokio::time::sleep(patience) => {
+                () = tokio::time::sleep_until(wake.into()) => {
+                    if Instant::now() < late {
+                        pace.count(0, Instant::now())?;
+                        continue;
+                    }
                     let reason = format!("it took no bytes for {} seconds", patience.as_secs_f32());
                     return Err(Problem::Network { reason, transient: true });
                 }
@@ -355,7 +383,14 @@ async fn read(
     file.set_max_buf_size(PIECE);
     // A file that grows must not send more than was announced.
     let stream = ReaderStream::with_capacity(file.take(length), PIECE);
-    Ok(stream.map(move |piece| {
+    let slices = stream.flat_map(|piece| {
+        let slices = match piece {
+            Ok(bytes) => slices(bytes),
+            Err(error) => vec![Err(error)],
+        };
+        futures_util::stream::iter(slices)
+    });
+    Ok(slices.map(move |piece| {
         let (report, piece) = match piece {
             Ok(bytes) => (Ok(bytes.len() as u64), Ok(bytes)),
             Err(error) => {
@@ -369,6 +404,16 @@ async fn read(
     }))
 }
 
+/// The same bytes in small parts, without copying them.
+fn slices(mut bytes: Bytes) -> Vec<io::Result<Bytes>> {
+    let mut slices = Vec::with_capacity(bytes.len().div_ceil(SLICE));
+    while bytes.len() > SLICE {
+        slices.push(Ok(bytes.split_to(SLICE)));
+    }
+    slices.push(Ok(bytes));
+    slices
+}
+
 fn unreadable(path: &Path, error: io::Error) -> Problem {
     RegistryError::File(PathError::new("read", path, error)).into()
 }
@@ -376,6 +421,7 @@ fn unreadable(path: &Path, error: io::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -394,7 +440,11 @@ mod tests {
 
     /// Watches a request with 10 bytes that reports these reads, one every 50 ms, and then ends or does not.
     async fn watched(reads: Vec<io::Result<u64>>, ends: bool) -> (Result<(), Problem>, u64) {
-        let transfer = Transfer { path: Path::new("blob"), length: 10, stall: STALL, commit: 2 * STALL };
+        watched_with(Limits { stall: STALL, commit: 2 * STALL, ..Limits::default() }, reads, ends).await
+    }
+
+    async fn watched_with(limits: Limits, reads: Vec<io::Result<u64>>, ends: bool) -> (Result<(), Problem>, u64) {
+        let transfer = Transfer { path: Path::new("blob"), length: 10, limits };
         let (sender, receiver) = mpsc::unbounded_channel();
         let sent = async move {
             for read in reads {
@@ -423,6 +473,28 @@ mod tests {
         for reads in [vec![], vec![Ok(3)], vec![Ok(10)]] {
             let (result, _) = watched(reads, false).await;
             assert!(matches!(&result, Err(problem) if problem.is_transient()), "{result:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_only_drips_is_given_up() {
+        let limits = Limits { slow: STALL, least_rate: 1000, stall: 1000 * STALL, ..Limits::default() };
+        let (result, counted) = watched_with(limits, (0..9).map(|_| Ok(1)).collect(), false).await;
+        assert!(result.is_err_and(|problem| problem.describe().contains("bytes passed in")), "{counted}");
+        assert!(counted < 9);
+        // What has all been sent is not measured any more: the registry thinks.
+        let limits = Limits { commit: 2 * STALL, ..limits };
+        let (result, _) = watched_with(limits, vec![Ok(10)], false).await;
+        assert!(result.is_err_and(|problem| problem.describe().contains("took no bytes")));
+    }
+
+    #[test]
+    fn the_slices_of_a_piece_are_the_piece() {
+        for length in [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE] {
+            let piece: Vec<u8> = (0..=255).cycle().take(length).collect();
+            let slices: Vec<Bytes> = slices(piece.clone().into()).into_iter().map(Result::unwrap).collect();
+            assert!(slices.iter().all(|slice| slice.len() <= SLICE));
+            assert_eq!(slices.concat(), piece);
         }
     }
 
