@@ -103,10 +103,42 @@ fn main() {
     for kind in [generator::hive::HiveKind::Base, generator::hive::HiveKind::Delta] {
         corpus.add("hive", &generator::hive::hive("SOFTWARE", kind)[..512]);
     }
+    for (kind, answer) in ANSWERS {
+        corpus.add("registry", &[&[*kind], answer.as_bytes()].concat());
+    }
+    for document in &documents {
+        for kind in ["application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"] {
+            corpus.add("registry", &[&[6], kind.as_bytes(), b"\n", document].concat());
+        }
+    }
     corpus.add("nodes", NODES_WIDE.as_bytes());
     corpus.add("nodes", NODES_JSON.as_bytes());
     assert!(Path::new(&corpus.0).is_dir());
 }
+
+/// What registries answer, by the kinds of the target.
+const ANSWERS: &[(u8, &str)] = &[
+    (
+        0,
+        "Bearer realm=\"https://a.example/token\",service=\"a.example\",scope=\"repository:x:pull\"\nBasic realm=\"x\"",
+    ),
+    (0, "Negotiate dG9rZW4=, Basic realm=\"a \\\"b\\\"\", Bearer realm=https://a.example/"),
+    (1, "https://a.example/v2/\n/v2/x/blobs/uploads/1?_state=a%2Bb%3D%3D"),
+    (1, "https://a.example:5000/v2/\nhttp://[::ffff:127.0.0.1]:5000/1#f"),
+    (2, "bytes 5-9/10"),
+    (2, "bytes 0-18446744073709551615/*"),
+    (3, "0-18446744073709551615"),
+    (3, "bytes=0-9"),
+    (4, "3600\nMon, 23 Nov 2026 12:00:00 GMT"),
+    (4, "Mon, 23 Nov 2026 12:01:30 GMT\nMon, 23 Nov 2026 12:00:00 GMT"),
+    (5, "x\n{\"errors\":[{\"code\":\"DENIED\",\"message\":\"the password SECRET is wrong\",\"detail\":null}]}"),
+    (5, "SECRET\n{\"error\":\"invalid_grant\",\"error_description\":\"no SECRET\",\"details\":\"\\u001b[2J\"}"),
+    (5, "x\n<html>"),
+    (
+        8,
+        "{\"auths\":{\"https://a.example/v1/\":{\"auth\":\"dXNlcjpwYXNz\"},\"a.example/x\":null},\"credHelpers\":{\"a.example\":\"x\"}}",
+    ),
+];
 
 const NODES_WIDE: &str = "NAME  STATUS  ROLES  AGE  VERSION  OS-IMAGE  KERNEL-VERSION  CONTAINER-RUNTIME\n\
     a  Ready  <none>  1d  v1.30  Windows Server 2019 Datacenter  10.0.17763.737  containerd://1.7.20\n\

@@ -11,6 +11,8 @@ mod credentials;
 mod docker_config;
 mod elsewhere;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod helper;
 mod mirror;
 mod options;
