@@ -41,13 +41,21 @@ pub fn bytes_of(text: &str) -> Cow<'_, [u8]> {
     let mut rest = text.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {
         let (byte, behind) = match spelled_byte(rest) {
-            Some(byte) => (byte, &rest[4..]),
+            Some(byte) => (byte, &rest[SPELLED_BYTE..]),
             None => (first, behind),
         };
         bytes.push(byte);
         rest = behind;
     }
     Cow::Owned(bytes)
+}
+
+/// The length of a byte that is spelled out.
+pub const SPELLED_BYTE: usize = 4;
+
+/// Whether a text begins with a byte that is spelled out, in digits of any case.
+pub fn is_spelled_byte(text: &str) -> bool {
+    text.get(..SPELLED_BYTE).is_some_and(|text| spelled_byte(text.to_ascii_uppercase().as_bytes()).is_some())
 }
 
 /// The byte that a text begins with as `<XX>`.

@@ -81,9 +81,9 @@ fn headers_that_claim_what_is_not_there() {
         (|out| out.write_all(&header("x", tar::EntryType::GNULongName, 1 << 30)), "longer than the 1 MiB"),
         (
             |out| {
-                // A name of a million characters, and no end of the file behind it.
-                out.write_all(&header("x", tar::EntryType::GNULongName, 1 << 20))?;
-                out.write_all(&vec![b'x'; 1 << 20])?;
+                // A long name, and no end of the file behind it.
+                out.write_all(&header("x", tar::EntryType::GNULongName, 1 << 14))?;
+                out.write_all(&vec![b'x'; 1 << 14])?;
                 out.write_all(&header("x", tar::EntryType::Regular, u64::from(u32::MAX)))
             },
             "ends in the middle",
@@ -96,22 +96,86 @@ fn headers_that_claim_what_is_not_there() {
     }
 }
 
+/// A file with a long name, as GNU tar writes it.
+fn long_name(out: &mut dyn Write, name: &[u8]) -> io::Result<()> {
+    out.write_all(&header("x", tar::EntryType::GNULongName, name.len() as u64))?;
+    out.write_all(name)?;
+    out.write_all(&vec![0; name.len().next_multiple_of(512) - name.len()])?;
+    out.write_all(&header("x", tar::EntryType::Regular, 0))
+}
+
 #[test]
 fn names_of_a_million_characters() {
     let sandbox = Sandbox::new();
-    let image = image_with_base(&sandbox, Compression::Gzip, |out| {
-        for letter in "abc".bytes() {
-            out.write_all(&header("x", tar::EntryType::GNULongName, 1 << 20))?;
-            out.write_all(&vec![letter; 1 << 20])?;
-            out.write_all(&header("x", tar::EntryType::Regular, 0))?;
+    // A blob of a kilobyte. Half a million directories lie above the file.
+    let image = image_with_base(&sandbox, Compression::Gzip, |out| long_name(out, "a/".repeat(1 << 19).as_bytes()));
+    for verb in ["inspect", "verify"] {
+        winslim(&sandbox, &[verb, &image]).fails(1, &["longer than the 32,767 UTF-16 units"]);
+    }
+}
+
+#[test]
+fn deep_names_that_have_nothing_in_common() {
+    let sandbox = Sandbox::new();
+    let deep = |out: &mut dyn Write, count: u32| {
+        (0..count).try_for_each(|number| long_name(out, format!("Files/{number}{}", "/a".repeat(16_000)).as_bytes()))
+    };
+    let image = image_with_base(&sandbox, Compression::Gzip, |out| deep(out, 20));
+    let outcome = winslim(&sandbox, &["verify", &image]);
+    assert_eq!(outcome.code, 5, "{outcome:#?}");
+    let sandbox = Sandbox::new();
+    let image = image_with_base(&sandbox, Compression::Gzip, |out| deep(out, 70));
+    winslim(&sandbox, &["inspect", &image]).fails(1, &["lie in more than 1000000 directories"]);
+}
+
+#[test]
+fn security_descriptors_without_number() {
+    let sandbox = Sandbox::new();
+    let image = image_with_base(&sandbox, Compression::Zstd, |out| {
+        for number in 0..90_u32 {
+            let value = format!("{number:08}{}", "A".repeat(1_000_000));
+            let record = format!(" MSWINDOWS.rawsd={value}\n");
+            let record = format!("{}{record}", record.len() + 7);
+            out.write_all(&header("x", tar::EntryType::XHeader, record.len() as u64))?;
+            out.write_all(record.as_bytes())?;
+            out.write_all(&vec![0; record.len().next_multiple_of(512) - record.len()])?;
+            out.write_all(&header(&format!("Files/{number}"), tar::EntryType::Regular, 0))?;
+        }
+        out.write_all(&[0; 1024])
+    });
+    winslim(&sandbox, &["inspect", &image]).fails(1, &["names and security descriptors take more than 64 MiB"]);
+}
+
+#[test]
+fn zstd_that_unpacks_to_more_than_gzip_could() {
+    let sandbox = Sandbox::new();
+    let image = image_with_base(&sandbox, Compression::Zstd, |out| zeros(out, (1 << 30) + (64 << 20)));
+    winslim(&sandbox, &["inspect", &image]).fails(1, &["it unpacks to more than", "--max-unpacked"]);
+    winslim(&sandbox, &["inspect", &image, "--max-unpacked", "1.1GiB"]).done();
+    winslim(&sandbox, &["inspect", &image, "--max-unpacked", "much"])
+        .fails(2, &["--max-unpacked `much` is not a size"]);
+}
+
+#[test]
+fn many_links_to_one_file() {
+    let sandbox = Sandbox::new();
+    let image = image_with_base(&sandbox, Compression::Zstd, |out| {
+        out.write_all(&header("Files", tar::EntryType::Directory, 0))?;
+        out.write_all(&header("Files/a", tar::EntryType::Regular, 0))?;
+        for number in 0..150_000 {
+            let mut link = tar::Header::new_ustar();
+            link.set_entry_type(tar::EntryType::Link);
+            link.set_path(format!("Files/{number}"))?;
+            link.set_link_name("Files/a")?;
+            link.set_size(0);
+            link.set_cksum();
+            out.write_all(link.as_bytes())?;
         }
         out.write_all(&[0; 1024])
     });
     let outcome = winslim(&sandbox, &["verify", &image]);
-    assert_eq!(outcome.code, 5);
-    let lengths: Vec<&str> = outcome.stdout.lines().filter(|line| line.contains("[name-lengths")).collect();
-    assert_eq!(lengths.len(), 3);
-    assert!(lengths.iter().all(|line| line.len() < 1_000), "names are shortened");
+    assert_eq!(outcome.code, 5, "{outcome:#?}");
+    assert!(outcome.stdout.contains("link-counts"), "{outcome:#?}");
 }
 
 /// Puts a document into a layout as the only thing that its index leads to.

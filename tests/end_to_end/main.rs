@@ -23,6 +23,7 @@ mod kills;
 mod layouts;
 mod links;
 mod nodes;
+mod odd_tars;
 #[cfg(unix)]
 mod pipelines;
 mod platforms;

@@ -1,6 +1,7 @@
 //! One component of a pattern with wildcards, and whether a component of a name fits it.
 
 use crate::layer::path::upper_case;
+use crate::layer::spelling::{SPELLED_BYTE, is_spelled_byte};
 
 /// A component with wildcards, over folded names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,6 +57,11 @@ impl Component {
                     }
                 }
                 ':' => return Err("has a `:`; an alternate data stream goes and stays with its file".to_owned()),
+                // A byte that is not UTF-8, as listings spell it.
+                '<' if is_spelled_byte(rest) => {
+                    length = SPELLED_BYTE;
+                    rest.chars().take(length).for_each(|character| push_literal(&mut pieces, upper_case(character)));
+                }
                 '<' | '>' | '|' | '"' => return Err(format!("has a `{character}`, which no Windows name has")),
                 _ if character.is_control() => {
                     let problem = "has a control character, as `\\t` is between double quotes in TOML; write paths between single quotes";
