@@ -85,6 +85,18 @@ fn main() {
     for document in &documents {
         corpus.add("documents", document);
     }
+    // The target takes the verb and the part that the bytes replace from the end of the input.
+    for (part, bytes) in [(0, &tar), (1, &b"10.0.17763.\x1b[2J\n::error::\xc2\x85\xe2\x80\xae##vso[x]".to_vec())]
+        .into_iter()
+        .chain(documents.iter().enumerate().map(|(number, document)| ([2_u8, 3, 4, 5][number % 4], document)))
+    {
+        for verb in [0_u8, 3, 5, 7, 10, 11, 13] {
+            corpus.add("command_line", &[&bytes[..], &[part, verb]].concat());
+        }
+    }
+    for text in [BUILD_FILE, LOCK] {
+        corpus.add("build_file", text.as_bytes());
+    }
     // The target takes three documents from one input; what stands at its end says how long each is.
     corpus.add("documents", &documents.concat());
     for text in [
@@ -148,3 +160,29 @@ const NODES_JSON: &str = r#"{"items":[{"metadata":{"name":"a","labels":{"node.ku
 "spec":{"taints":[{"key":"os","value":"windows","effect":"NoSchedule"}]},"status":{"nodeInfo":{"operatingSystem":"windows",
 "architecture":"amd64","osImage":"Windows Server 2019 Datacenter","kernelVersion":"10.0.17763.737",
 "containerRuntimeVersion":"containerd://1.7.20"}}}]}"#;
+
+const BUILD_FILE: &str = r#"target = "registry.example.com/base/servercore:{tag}"
+profiles = ["balanced"]
+fail-if = ["compressed > 1.6GB"]
+ledger = "ledger-{build}.json"
+compression = "zstd"
+level = 3
+
+[[base]]
+image = "mcr.microsoft.com/windows/servercore:ltsc2019"
+platform = "windows/amd64:10.0.17763"
+
+[layers]
+shadowed = "drop"
+"#;
+
+const LOCK: &str = r#"version = 1
+winslim = "0.1.0"
+
+[[base]]
+image = "mcr.microsoft.com/windows/servercore:ltsc2019"
+profiles = [{ name = "safe", digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000" }]
+manifest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+os-version = "10.0.17763.8511"
+layers = []
+"#;

@@ -29,7 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("inspect", &["layer", "windows"]),
     ("profile", &["error", "fault", "image", "layer", "text", "windows"]),
     ("build_file", &["fault", "image", "inspect", "profile", "transport"]),
-    ("lock", &["error", "fault", "image", "profile", "windows"]),
+    ("lock", &["error", "fault", "image", "profile", "text", "windows"]),
     ("plan", &["layer", "profile", "windows"]),
     ("verify", &["hive", "image", "layer", "windows"]),
     ("rewrite", &["error", "gzip", "hive", "image", "layer", "plan", "profile", "store", "windows"]),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::{Config, Digest, Manifest, OsVersion};
 use crate::profile::RuleSet;
+use crate::text::escape;
 
 pub use drift::Drift;
 pub use file::{LockError, read};
@@ -144,7 +145,7 @@ impl Pin {
         Pin {
             index,
             manifest: manifest.document.digest(),
-            os_version: config.os_version.clone(),
+            os_version: config.os_version.as_deref().map(|version| escape(version).into_owned()),
             layers: manifest.layers.iter().map(layer).collect(),
         }
     }

@@ -139,7 +139,9 @@ pub(super) fn markdown(text: &str) -> String {
         let is_markup = match character {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '@' | '$' => true,
             '-' | '+' | '=' => at == 0,
-            '.' | ')' => number > 0 && at == number || at >= 3 && text[at - 3..at].eq_ignore_ascii_case("www"),
+            '.' | ')' => {
+                number > 0 && at == number || at >= 3 && text.as_bytes()[at - 3..at].eq_ignore_ascii_case(b"www")
+            }
             ':' => rest.starts_with("//"),
             _ => false,
         };
@@ -186,5 +188,20 @@ mod tests {
             "## an image\n\nwith a line\n\n| name | size |\n| --- | ---: |\n| a\\|b | 1 B |\n| longer\\\\u{1b}\\[31m | 10 B |\n\na note\n\n\
              ### A list\n\n- Windows\\\\\\*\\_x\n\n```yaml\nos: windows\n```\n\nThe end.\n"
         );
+    }
+
+    #[test]
+    fn markdown_means_nothing_but_itself() {
+        for (text, expected) in [
+            ("1. a", "1\\. a"),
+            ("- a-b", "\\- a-b"),
+            ("# a @b $c$", "\\# a \\@b \\$c\\$"),
+            ("http://a.b www.c", "http\\://a.b www\\.c"),
+            ("…x.y é….z", "…x.y é….z"),
+            ("<b>&amp;|~`", "\\<b\\>\\&amp;\\|\\~\\`"),
+            ("\u{202e}", "\\\\u{202e}"),
+        ] {
+            assert_eq!(markdown(text), expected);
+        }
     }
 }

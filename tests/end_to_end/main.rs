@@ -22,6 +22,7 @@ mod interruption;
 mod kills;
 mod layouts;
 mod links;
+mod logs;
 mod nodes;
 mod odd_tars;
 #[cfg(unix)]
