@@ -6,13 +6,24 @@ use libfuzzer_sys::fuzz_target;
 use winslim::image::edit::{
     ConfigEdit, LayerSource, ManifestEdit, NewIndexEntry, edit_config, edit_manifest, make_index, make_referrer,
 };
-use winslim::image::platform::select;
-use winslim::image::{Config, Descriptor, Document, Index, Manifest};
+use winslim::image::select::{Candidate, Choice, select};
+use winslim::image::{Config, Descriptor, Document, Index, IndexEntry, Manifest};
 
 fuzz_target!(|parts: (&[u8], &[u8], &[u8])| {
     let document = |bytes: &[u8]| Document::parse("document", "", Bytes::copy_from_slice(bytes)).ok();
     let index = document(parts.0).and_then(|document| Index::parse(document).ok());
-    let chosen = index.as_ref().and_then(|index| index.entries.get(select(&index.entries, None).ok()?));
+    let chosen = index.as_ref().and_then(|index| {
+        let candidate = |entry: &IndexEntry| Candidate {
+            digest: entry.descriptor.digest,
+            platform: entry.platform.clone(),
+            asked: true,
+        };
+        let candidates: Vec<Candidate> = index.entries.iter().map(candidate).collect();
+        match select(&candidates, None).ok()? {
+            Choice::Chosen(position) => index.entries.get(position),
+            Choice::Ask(_) => unreachable!("all configs have been asked"),
+        }
+    });
     let manifest = document(parts.1).and_then(|document| Manifest::parse(document).ok());
     let config = document(parts.2).and_then(|document| Config::parse(document).ok());
     if let Some(config) = &config {
