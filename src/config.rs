@@ -1,6 +1,8 @@
 //! The user's own settings: `winslim/config.toml` in the user's configuration directory.
 //!
 //! ```toml
+//! allow-hosts = ["auth.example.com"]     # registries may name these, though their addresses are less public
+//!
 //! [[registry]]
 //! host = "mcr.microsoft.com"
 //! mirrors = ["mirror.example.com/mcr"]   # asked first when pulling, in this order
@@ -23,11 +25,13 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::fault::{Fault, Source, TextError, read_text};
-use crate::transport::registry::{Mirror, RegistryName};
+use crate::transport::registry::{AddressHost, Mirror, RegistryName};
 
 /// The settings. Without a file there are none.
 #[derive(Debug, Default)]
 pub struct Config {
+    /// Hosts that registries and manifests may name although their addresses are less public.
+    pub allowed_hosts: Vec<AddressHost>,
     /// What is said about single registries, in the order of the file.
     pub registries: Vec<RegistryConfig>,
 }
@@ -75,14 +79,16 @@ impl Config {
         };
         let name = path.display().to_string();
         let directory = path.parent().unwrap_or(Path::new(""));
-        Ok(Config { registries: parse(Source { name: &name, text: &text }, directory)? })
+        Ok(parse(Source { name: &name, text: &text }, directory)?)
     }
 }
 
-fn parse(source: Source<'_>, directory: &Path) -> Result<Vec<RegistryConfig>, Box<Fault>> {
+fn parse(source: Source<'_>, directory: &Path) -> Result<Config, Box<Fault>> {
     #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
+    #[serde(deny_unknown_fields, rename_all = "kebab-case")]
     struct Content {
+        #[serde(default)]
+        allow_hosts: Vec<AddressHost>,
         #[serde(default)]
         registry: Vec<Spanned<RegistryConfig>>,
     }
@@ -103,7 +109,8 @@ fn parse(source: Source<'_>, directory: &Path) -> Result<Vec<RegistryConfig>, Bo
         }
         Ok(registry)
     };
-    content.registry.into_iter().map(registry).collect()
+    let registries = content.registry.into_iter().map(registry).collect::<Result<_, _>>()?;
+    Ok(Config { allowed_hosts: content.allow_hosts, registries })
 }
 
 #[cfg(test)]
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn files_lie_beside_the_settings() {
         let config = load(
-            "[[registry]]\nhost = \"docker.io\"\nmirrors = [\"m.example/a\", \"localhost:5000\"]\n\
+            "allow-hosts = [\"auth\", \"10.0.0.1:8080\"]\n[[registry]]\nhost = \"docker.io\"\nmirrors = [\"m.example/a\", \"localhost:5000\"]\n\
              [[registry]]\nhost = \"b.example:443\"\nca = \"/etc/ca.pem\"\nclient-cert = \"c.pem\"\nclient-key = \"c.key\"",
         );
         let registries = config.unwrap().registries;
@@ -144,6 +151,7 @@ mod tests {
             ("[[registry]]\nhost = \"a.example\"\nmirrors = [\"one\"]", "does not name a mirror"),
             ("[[registry]]\nhost = \"a.example\"\nclient-key = \"x\"", "1:1: `a.example` needs both"),
             ("[[registry]]\nhost = \"a.example\"\nca = \"x\"\nplain-http = true", "1:1: `a.example` has certificates"),
+            ("allow-hosts = [\"https://a.example/\"]", "1:15: `https://a.example/` is not a host"),
             ("registry = 1", "1:12: this is of the wrong type"),
         ];
         for (text, words) in cases {

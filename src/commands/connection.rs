@@ -21,7 +21,9 @@ const MAX_PASSWORD: u64 = 64 << 10;
 pub(super) fn options(typed: &cli::Registries, command: &Command) -> Result<RegistryOptions> {
     let mut options = settings()?;
     options.plain_http.extend(typed.plain_http.iter().cloned());
-    options.allowed_hosts = typed.allow_host.iter().filter(|host| !host.is_empty()).cloned().collect();
+    for host in typed.allow_host.iter().filter(|host| !host.is_empty()) {
+        options.allowed_hosts.push(host.parse().map_err(|error| Usage(format!("--allow-host {host}: {error}")))?);
+    }
     options.authorities.clone_from(&typed.ca);
     options.push_mode = typed.push_mode.parse().map_err(|error| Usage(format!("--push-mode: {error}")))?;
     // What was typed is asked first, in its order.
@@ -47,6 +49,7 @@ fn settings() -> Result<RegistryOptions> {
     // Without a home directory there are no settings.
     let Ok(strategy) = etcetera::choose_base_strategy() else { return Ok(options) };
     let config = Config::load(&strategy.config_dir().join("winslim").join("config.toml"))?;
+    options.allowed_hosts = config.allowed_hosts;
     for registry in config.registries {
         let host = registry.host.to_string();
         if registry.plain_http == Some(true) {

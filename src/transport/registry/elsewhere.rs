@@ -61,7 +61,7 @@ impl Elsewhere {
     /// The connections to an address that an answer from `namer` names.
     pub fn client(&self, url: &Url, namer: Reach) -> Result<&Client, Problem> {
         let host = url.host_str().unwrap_or_default();
-        let is_allowed = self.options.allowed_hosts.iter().any(|allowed| is_named(allowed, url));
+        let is_allowed = self.options.allowed_hosts.iter().any(|allowed| allowed.is_of(url));
         let limit = if is_allowed { Reach::Local } else { namer };
         if let Some(reach) = Reach::of_literal(host).filter(|reach| *reach > limit) {
             return Err(Problem::Misled {
@@ -117,13 +117,6 @@ impl Elsewhere {
     }
 }
 
-/// Whether an entry of `--allow-host`, `HOST` or `HOST:PORT`, means the host of an address.
-fn is_named(allowed: &str, url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let with_port = || format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-    allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(&with_port())
-}
-
 fn built(
     place: &OnceLock<Client>,
     build: impl FnOnce() -> Result<Client, RegistryError>,
@@ -158,7 +151,7 @@ mod tests {
     fn elsewhere() -> Elsewhere {
         let options = RegistryOptions {
             plain_http: vec!["plain.example:5000".to_owned()],
-            allowed_hosts: vec!["10.0.0.1".to_owned(), "10.0.0.2:8080".to_owned()],
+            allowed_hosts: ["10.0.0.1", "10.0.0.2:8080"].map(|host| host.parse().unwrap()).to_vec(),
             ..RegistryOptions::default()
         };
         Elsewhere::new(&options, Tls::default()).unwrap()

@@ -60,7 +60,8 @@ impl Helpers {
             }
             Ok(None) => {
                 self.silent.lock().unwrap_or_else(PoisonError::into_inner).insert(program.clone());
-                tracing::warn!("{} and was ended", silent());
+                let seconds = self.limit.as_secs();
+                tracing::warn!(program, seconds, "a credential helper did not answer and was ended");
                 Answer::Trouble(silent())
             }
             Ok(Some(output)) => read(&program, &output),

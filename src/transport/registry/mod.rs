@@ -43,7 +43,9 @@ use self::credentials::{Credentials, Environment};
 use self::elsewhere::Elsewhere;
 pub use self::error::RegistryError;
 use self::helper::Helpers;
-pub use self::options::{Limits, Login, Mirror, OptionError, PushMode, RegistryName, RegistryOptions, Tls};
+pub use self::options::{
+    AddressHost, Limits, Login, Mirror, OptionError, PushMode, RegistryName, RegistryOptions, Tls,
+};
 use self::problem::Problem;
 use self::retry::Retries;
 use self::session::Session;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde::Deserialize;
 
 use super::quirks::CHUNK;
@@ -18,7 +19,7 @@ pub struct RegistryOptions {
     /// `HOST:PORT`.
     pub plain_http: Vec<String>,
     /// Hosts (`HOST`, or `HOST:PORT`) that a registry or a manifest may name although their addresses are less public.
-    pub allowed_hosts: Vec<String>,
+    pub allowed_hosts: Vec<AddressHost>,
     /// The mirrors of registries, in the order in which they are asked before the registry itself. Only for pulls.
     pub mirrors: BTreeMap<String, Vec<Mirror>>,
     /// PEM files with certificate authorities that are trusted everywhere, besides those of the system.
@@ -88,6 +89,54 @@ impl TryFrom<String> for RegistryName {
     type Error = OptionError;
 
     fn try_from(text: String) -> Result<RegistryName, OptionError> {
+        text.parse()
+    }
+}
+
+/// A host as it is in an address, with a port or without: `auth.example.com`, `10.0.0.1:8080`, `[fd00::1]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AddressHost {
+    /// As in the address, in lower case.
+    host: String,
+    port: Option<u16>,
+}
+
+impl AddressHost {
+    /// Whether an address is at this host.
+    pub(super) fn is_of(&self, url: &Url) -> bool {
+        url.host_str() == Some(&self.host) && self.port.is_none_or(|port| url.port_or_known_default() == Some(port))
+    }
+}
+
+impl FromStr for AddressHost {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<AddressHost, OptionError> {
+        let wrong = || {
+            OptionError(format!(
+                "`{text}` is not a host; write it as in an address, like `auth.example.com` or `10.0.0.1:8080`"
+            ))
+        };
+        if text.contains(['/', '?', '#', '@', ' ']) {
+            return Err(wrong());
+        }
+        // Both schemes, because an address without a port and one with that of its scheme look the same.
+        let address = match text.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => text.to_owned(),
+        };
+        let parse = |scheme: &str| Url::parse(&format!("{scheme}://{address}/")).map_err(|_| wrong());
+        let (plain, tls) = (parse("http")?, parse("https")?);
+        let host = tls.host_str().ok_or_else(wrong)?.to_owned();
+        Ok(AddressHost { host, port: tls.port().or(plain.port()) })
+    }
+}
+
+impl TryFrom<String> for AddressHost {
+    type Error = OptionError;
+
+    fn try_from(text: String) -> Result<AddressHost, OptionError> {
         text.parse()
     }
 }
@@ -256,6 +305,31 @@ mod tests {
         let there = |mirror: &str| mirror.parse::<Mirror>().unwrap().reference(&origin).to_string();
         assert_eq!(there("a.example"), "a.example/windows/nanoserver:1");
         assert_eq!(there("a.example/mcr"), "a.example/mcr/windows/nanoserver:1");
+    }
+
+    #[test]
+    fn a_host_of_an_address_is_read() {
+        let cases = [
+            ("auth.example.com", "https://auth.example.com/token", true),
+            ("Auth.Example.com", "http://auth.example.com:8080/", true),
+            ("auth", "https://auth/", true),
+            ("auth:443", "https://auth/", true),
+            ("auth:443", "http://auth/", false),
+            ("auth:80", "http://auth/", true),
+            ("auth:8080", "http://auth:8080/", true),
+            ("auth:8080", "http://auth/", false),
+            ("auth", "https://auth.example.com/", false),
+            ("fd00::1", "https://[fd00::1]:5000/", true),
+            ("[fd00::1]:5000", "https://[fd00::1]:5000/", true),
+            ("10.0.0.1", "https://0xa.1/", true),
+        ];
+        for (text, url, expected) in cases {
+            let host: AddressHost = text.parse().unwrap();
+            assert_eq!(host.is_of(&Url::parse(url).unwrap()), expected, "{text} {url}");
+        }
+        for wrong in ["", "https://a.example", "a.example/x", "a.example:x", "me@a.example", ":80"] {
+            assert!(wrong.parse::<AddressHost>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Answer {
 }
 
 /// One line of at most [`MAX_MESSAGE_LENGTH`] characters, without control characters: it comes from outside.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match line.char_indices().nth(MAX_MESSAGE_LENGTH) {
         Some((end, _)) => format!("{}…", &line[..end]),

@@ -12,7 +12,7 @@ use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
 use super::options::Limits;
 use super::pace::Pace;
-use super::problem::Problem;
+use super::problem::{Problem, shorten};
 use super::reach::Reach;
 use super::retry::Retries;
 use super::session::Session;
@@ -241,7 +241,7 @@ pub(super) fn read_document(
     let document = parse(served, bytes)?;
     let own = field(document.value(), "mediaType").and_then(|value| value.as_str()).unwrap_or(served).to_owned();
     if !media_type::is_index(&own) && !media_type::is_manifest(&own) {
-        return Err(RegistryError::NotAnImage { reference: reference.to_string(), media_type: own });
+        return Err(RegistryError::NotAnImage { reference: reference.to_string(), media_type: shorten(&own) });
     }
     if own == served {
         return Ok(document);

@@ -167,7 +167,8 @@ impl Registry {
             (_, Ok(actual)) | (Some(actual), Err(_)) => Err(RegistryError::WrongDigest { action, expected, actual }),
             (None, Err(problem)) => {
                 let reason = problem.describe();
-                tracing::warn!(reason, "{} took a manifest and does not show it", target.registry);
+                let registry = &target.registry;
+                tracing::warn!(registry, reason, "the registry does not show the manifest that it took");
                 Ok(answered)
             }
         }

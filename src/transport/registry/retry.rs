@@ -64,9 +64,9 @@ impl Retries {
                     Some(wanted) => tracing::warn!(
                         reason,
                         attempt,
-                        "a registry asks to wait {} s; winslim waits {} s and tries again",
-                        wanted.as_secs(),
-                        pause.as_secs()
+                        asked_seconds = wanted.as_secs(),
+                        waiting_seconds = pause.as_secs(),
+                        "the registry asks to wait"
                     ),
                     None => tracing::info!(reason, attempt, ?pause, "trying again"),
                 }
