@@ -481,6 +481,9 @@ pub struct Copy {
     /// Where it goes
     #[arg(value_name = "TARGET")]
     pub target: String,
+    /// Make foreign layers plain ones, for registries that refuse them; this changes the digest
+    #[arg(long)]
+    pub distributable: bool,
 }
 
 /// How to print a report.

@@ -5,11 +5,13 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::Surroundings;
 use super::choice::{self, Where};
+use super::failure::ForeignRefused;
 use crate::cli::Copy;
 use crate::error::ExitStatus;
 use crate::progress::Progress;
 use crate::text::Shown;
-use crate::transport::{LocalBlob, Part, PartRole, Reference, Source, Target};
+use crate::transport::registry::RegistryError;
+use crate::transport::{Contents, LocalBlob, Part, PartRole, Reference, Source, Target, TransportError};
 
 /// How many blobs are copied at once.
 const AT_ONCE: usize = 4;
@@ -36,15 +38,26 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
         Reference::Registry(_) => None,
         _ => source.listed_platform(&contents.root).await?,
     };
+    if arguments.distributable {
+        make_distributable(&mut contents, surroundings)?;
+    }
+    let refused = |error: TransportError| match error {
+        TransportError::Registry(RegistryError::Refused { .. })
+            if contents.has_foreign_layers() && !arguments.distributable =>
+        {
+            anyhow::Error::new(ForeignRefused(error))
+        }
+        error => error.into(),
+    };
     let progress = surroundings.printer.progress();
     let job = Job { source: &source, target: &target, reference: &reference, progress: &*progress, surroundings };
     let copies = contents.parts.iter().map(|part| job.copy(part));
     stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     for document in &contents.documents {
-        target.put_document(document).await?;
+        target.put_document(document).await.map_err(refused)?;
     }
     if !contents.referrers.is_empty() {
-        target.put_document(&contents.root).await?;
+        target.put_document(&contents.root).await.map_err(refused)?;
     }
     for (subject, referrer) in &contents.referrers {
         if let Err(error) = target.put_referrer(subject, referrer).await {
@@ -52,10 +65,28 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
             surroundings.printer.warn(&format!("the image is copied without {digest}, which refers to it: {error}"));
         }
     }
-    let result = target.tag(&contents.root, listed.as_ref()).await?;
+    let result = target.tag(&contents.root, listed.as_ref()).await.map_err(refused)?;
     target.finish(&*progress).await?;
     surroundings.printer.result(&Shown::line(&result))?;
     Ok(ExitStatus::Done)
+}
+
+/// Makes foreign layers plain ones, and prints what that changes.
+fn make_distributable(contents: &mut Contents, surroundings: &Surroundings) -> Result<()> {
+    let before = contents.root.digest();
+    let left_out = contents.make_distributable().context("cannot make the foreign layers plain ones")?;
+    let after = contents.root.digest();
+    if after != before {
+        surroundings
+            .printer
+            .say(&format!("foreign layers become plain ones: the image is {after} instead of {before}"));
+    }
+    if left_out > 0 {
+        surroundings.printer.warn(&format!(
+            "the image is copied without {left_out} documents that refer to its old digests, such as signatures"
+        ));
+    }
+    Ok(())
 }
 
 /// What copying a blob needs.

@@ -76,6 +76,11 @@ fn lines(texts: &[String]) -> String {
     texts.iter().map(|text| format!("\n{}", escape(text))).collect()
 }
 
+/// A registry refused the manifest of an image with foreign layers.
+#[derive(Debug, thiserror::Error)]
+#[error("the image has foreign layers, which some registries refuse")]
+pub(super) struct ForeignRefused(#[source] pub(super) TransportError);
+
 /// How a failed command ends.
 pub(super) struct Failure {
     pub(super) status: ExitStatus,
@@ -164,6 +169,8 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
             Some("`winslim lock` writes the lock anew, and `winslim lock --update` follows moved tags too")
         } else if let Some(TransportError::DamagedBlob { .. } | TransportError::MissingBlob { .. }) = cause.downcast_ref() {
             Some("`winslim copy IMAGE oci:DIRECTORY:TAG`, from where the image is whole, replaces what is damaged or missing")
+        } else if cause.is::<ForeignRefused>() {
+            Some("`winslim copy --distributable` makes them plain layers, with another digest")
         } else if let Some(IndexError::Read(_)) = cause.downcast_ref() {
             Some("the layer has the digest that its manifest names, so it was made like this; copying it again does not help")
         } else if let Some(LockError::Fault(_)) = cause.downcast_ref() {

@@ -7,6 +7,7 @@
 pub mod archive;
 mod artifacts;
 mod contents;
+mod distributable;
 mod error;
 pub mod layout;
 mod listing;

@@ -4,6 +4,7 @@
 
 mod child;
 mod command;
+mod distributable;
 mod early_push;
 mod escaping;
 mod fault;
