@@ -443,7 +443,7 @@ pub struct Host {
     #[command(flatten)]
     pub hosts: Hosts,
     /// Exit with 3 if a host does not run the image with the isolation it has by default: process on servers, Hyper-V on
-    /// Windows 10 and 11
+    /// Windows 10 and 11, or if the version of a Windows node is not known
     #[arg(long, requires = "image", conflicts_with = "all")]
     pub check: bool,
     /// How to print it.

@@ -1,6 +1,7 @@
 //! What is said of a build: the new documents of the image, and the ledger.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
@@ -22,6 +23,19 @@ use crate::report::Report;
 use crate::transport::{LocalBlob, Reference, Target, TransportError};
 
 const TOOL: Tool = Tool { name: "winslim", version: env!("CARGO_PKG_VERSION") };
+
+/// The annotation that says what became of the UtilityVM of the base image.
+pub(super) const UTILITY_VM: &str = "io.github.winslim.utility-vm";
+/// The value of [`UTILITY_VM`] if it is gone; otherwise there is no such annotation.
+pub(super) const REMOVED: &str = "removed";
+
+/// Whether a base layer has a UtilityVM: something in it, and not the empty directory alone.
+pub(super) fn has_utility_vm(base: &LayerIndex) -> bool {
+    const INSIDE: &str = "UtilityVM/Files/";
+    let is_inside =
+        |name: &str| name.get(..INSIDE.len()).is_some_and(|beginning| beginning.eq_ignore_ascii_case(INSIDE));
+    base.entries.iter().any(|entry| is_inside(entry.path.as_str()))
+}
 
 /// The documents of the result.
 pub(super) struct Documents {
@@ -145,6 +159,10 @@ fn annotations(base: &BaseImage<'_>, rules: &RuleSet, slimmed: &Slimmed) -> BTre
     ]);
     if let Some(version) = &image.config.os_version {
         annotations.insert("io.github.winslim.os.version".to_owned(), version.clone());
+    }
+    let has = |index: Option<&Arc<LayerIndex>>| index.is_some_and(|index| has_utility_vm(index));
+    if has(base.stack.layers().first()) && !has(slimmed.layers.first().map(|layer| &layer.index)) {
+        annotations.insert(UTILITY_VM.to_owned(), REMOVED.to_owned());
     }
     // A path on this machine would mean nothing to others, and would make the digest depend on it.
     if let Reference::Registry(reference) = &image.reference {

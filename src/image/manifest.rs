@@ -34,6 +34,11 @@ impl Manifest {
         })
     }
 
+    /// An annotation of the manifest.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        field(self.document.value(), "annotations")?.get(name)?.as_str()
+    }
+
     /// Whether it is the manifest of an artifact, by its own word or by the type of its config.
     pub fn is_artifact(&self) -> bool {
         let own = field(self.document.value(), "artifactType").and_then(Value::as_str);

@@ -219,6 +219,13 @@ impl Source {
         }
     }
 
+    /// The manifest of an image of the reference, by its digest; `None` if it is not there.
+    pub async fn manifest_at(&self, digest: &Digest) -> Result<Option<Manifest>, TransportError> {
+        let (media_type, urls) = (String::new(), Vec::new());
+        let document = self.find_manifest(&Descriptor { media_type, digest: *digest, size: 0, urls }).await?;
+        document.map(Manifest::parse).transpose().map_err(|error| self.wrong(error))
+    }
+
     /// The content of a small blob, such as a config, checked.
     pub async fn small_blob(&self, descriptor: &Descriptor) -> Result<Bytes, TransportError> {
         Ok(match &self.place {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::builds;
 
 /// A version of Windows whose revision may be unknown: `10.0.17763` or `10.0.17763.737`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// Major, minor and build.
     pub release: [u32; 3],
@@ -63,7 +63,7 @@ impl fmt::Display for Version {
 
 /// What kind of Windows a host has. A server isolates containers by process unless told otherwise, a client by Hyper-V
 /// (Microsoft, "Isolation modes").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Edition {
     /// Windows Server.
     Server,
@@ -74,7 +74,7 @@ pub enum Edition {
 }
 
 /// A Windows machine that runs containers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Host {
     /// The version of Windows on it.
     pub version: Version,

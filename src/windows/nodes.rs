@@ -32,7 +32,7 @@ pub enum Windows {
 }
 
 /// What keeps pods off a node unless they tolerate it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Taint {
     /// Its name.
     pub key: String,

@@ -160,3 +160,33 @@ fn completions_and_the_manual_know_every_command() {
     }
     sandbox.winslim(&["completions", "vms"]).fails(2, &["bash", "powershell"]);
 }
+
+#[test]
+fn an_image_whose_utility_vm_was_removed_has_no_hyper_v_isolation() {
+    let (sandbox, registry) = (Sandbox::new(), DockerRegistry::start());
+    let base = base_of(&sandbox, &tiny_image(), &Format::default()).reference;
+    let slim = registry.reference("slim:x");
+    let profile = sandbox.file("profile.toml", &crate::support::profile(&["UtilityVM:\\"], ""));
+    sandbox.winslim(&["build", &base, "-p", &profile, "-t", &slim]).done();
+    let hyper_v = |image: &str, cache: &str| {
+        let more = ["--build", "10.0.17763.8511", "--format", "json", "--cache-dir", cache];
+        let report = sandbox.winslim(&[&["host", image][..], &more].concat()).done();
+        let report: Value = serde_json::from_str(&report).expect("JSON");
+        report["hosts"][0]["answers"][0]["hyperV"]["works"].as_str().expect("a word").to_owned()
+    };
+    // The manifest says so, without the cache of the build.
+    assert_eq!((hyper_v(&slim, "empty").as_str(), hyper_v(&base, "empty").as_str()), ("no", "yes"));
+    // An image that was made of it says nothing, and has the same base layer: its index in the cache shows it.
+    let layout = format!("{}:x", sandbox.layout("slim"));
+    sandbox.winslim(&["copy", &slim, &layout]).done();
+    let digest = crate::support::Manifest::of_layout(&sandbox.path("slim"));
+    let mut value = digest.value;
+    value.as_object_mut().expect("an object").remove("annotations");
+    let bytes = value.to_string();
+    let derived = winslim::image::Digest::of(bytes.as_bytes());
+    sandbox.file(&format!("slim/blobs/sha256/{}", derived.hex()), &bytes);
+    let derived = format!("{}@{derived}", sandbox.layout("slim"));
+    assert_eq!(hyper_v(&derived, "empty"), "yes", "nothing says otherwise");
+    sandbox.winslim(&["inspect", &derived, "--cache-dir", "empty"]).done();
+    assert_eq!(hyper_v(&derived, "empty"), "no");
+}

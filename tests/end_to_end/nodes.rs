@@ -122,3 +122,47 @@ fn a_broken_pipe_from_kubectl_is_a_mistake_and_no_empty_cluster() {
     // What is in the pipe when kubectl found no cluster, or no nodes of a selector.
     piped(&sandbox, &image, b"").fails(2, &["there is nothing in it", "kubectl get nodes"]);
 }
+
+#[test]
+fn a_check_fails_where_the_version_of_a_windows_node_is_not_known() {
+    let sandbox = Sandbox::new();
+    let image = crate::host::three_versions(&sandbox);
+    let node = |kernel: &str, system: &str| {
+        format!(
+            r#"{{"metadata": {{"name": "n"}}, "status": {{"nodeInfo": {{"kernelVersion": "{kernel}", "operatingSystem": "{system}"}}}}}}"#
+        )
+    };
+    for (kernel, system, code) in
+        [("10.0.17763.8511", "windows", 0), ("5.15.0", "linux", 0), ("", "windows", 3), ("unknown", "windows", 3)]
+    {
+        let nodes = sandbox.file("nodes.json", &format!(r#"{{"items": [{}]}}"#, node(kernel, system)));
+        let outcome = sandbox.winslim(&["host", &image, "--nodes", &nodes, "--check"]);
+        assert_eq!(outcome.code, code, "{kernel} {system}: {outcome:#?}");
+        assert_eq!(outcome.stderr.contains("version of Windows is not known"), code == 3, "{outcome:#?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_list_of_nodes_without_an_end_is_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.winslim(&["host", "--nodes", "/dev/zero"]).fails(2, &["more than 256 MiB", "kubectl"]);
+    sandbox.winslim(&["host", "--nodes", "."]).fails(1, &["cannot read `.`"]);
+}
+
+#[test]
+fn many_nodes_are_read_and_many_kinds_of_them_are_refused() {
+    let sandbox = Sandbox::new();
+    let table = |count: u32, kinds: u32| {
+        let mut table = "NAME  OS-IMAGE  KERNEL-VERSION  CONTAINER-RUNTIME\n".to_owned();
+        for number in 0..count {
+            let revision = number % kinds;
+            table += &format!("n{number}  Windows Server 2022  10.0.20348.{revision}  containerd://1.7.20\n");
+        }
+        sandbox.file("nodes.txt", &table)
+    };
+    let report = sandbox.winslim(&["host", "--nodes", &table(200_000, 50), "--format", "json"]).done();
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(report["hosts"].as_array().map(Vec::len), Some(50));
+    sandbox.winslim(&["host", "--nodes", &table(200_000, 200_000)]).fails(2, &["of more than 10000 kinds"]);
+}

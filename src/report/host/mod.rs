@@ -3,6 +3,8 @@
 mod pod;
 mod show;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -105,6 +107,15 @@ struct SkippedRow {
     name: String,
     /// Why not.
     reason: String,
+    /// Whether it has a Windows whose version is not known.
+    #[serde(skip)]
+    is_windows: bool,
+}
+
+impl SkippedRow {
+    fn new(node: Skipped) -> SkippedRow {
+        SkippedRow { name: node.name, reason: node.reason, is_windows: node.is_windows }
+    }
 }
 
 impl HostReport {
@@ -113,10 +124,12 @@ impl HostReport {
         reference: String,
         images: &[(Digest, Platform)],
         index: Option<Vec<Listed>>,
+        without_utility_vm: BTreeSet<usize>,
         machines: &[Machine],
         skipped: Vec<Skipped>,
     ) -> HostReport {
-        let offer = Offer { platforms: images.iter().map(|(_, platform)| platform.clone()).collect(), index };
+        let platforms = images.iter().map(|(_, platform)| platform.clone()).collect();
+        let offer = Offer { platforms, index, without_utility_vm };
         let judged: Vec<(&Machine, [Judgement; 2])> =
             machines.iter().map(|machine| (machine, machine.judge(&offer))).collect();
         let hosts = judged.iter().map(|(machine, judgements)| {
@@ -128,7 +141,7 @@ impl HostReport {
             reference: Some(reference),
             images: images.iter().map(|(digest, platform)| ImageRow::new(digest, platform)).collect(),
             hosts: hosts.collect(),
-            skipped: skipped.into_iter().map(|(name, reason)| SkippedRow { name, reason }).collect(),
+            skipped: skipped.into_iter().map(SkippedRow::new).collect(),
             kubernetes: PodSpec::new(&judged),
         }
     }
@@ -149,14 +162,16 @@ impl HostReport {
             reference: None,
             images: Vec::new(),
             hosts: hosts.collect(),
-            skipped: skipped.into_iter().map(|(name, reason)| SkippedRow { name, reason }).collect(),
+            skipped: skipped.into_iter().map(SkippedRow::new).collect(),
             kubernetes: None,
         }
     }
 
-    /// The hosts that do not run the image.
+    /// The hosts that do not run the image, and the Windows nodes of which nobody can tell.
     pub fn failing(&self) -> impl Iterator<Item = String> {
-        self.hosts.iter().filter(|host| host.runs == Some(false)).map(HostRow::name)
+        let unknown = self.skipped.iter().filter(|node| node.is_windows);
+        let unknown = unknown.map(|node| format!("{} ({})", node.name, node.reason));
+        self.hosts.iter().filter(|host| host.runs == Some(false)).map(HostRow::name).chain(unknown)
     }
 
     /// Whether there was no Windows host to ask about.
@@ -243,7 +258,8 @@ d  Windows Server 2022 Datacenter  10.0.20348.2402  containerd://1.7.20
     fn an_image_is_held_against_nodes() {
         let (machines, skipped) = Machine::of_nodes(&parse(NODES).unwrap());
         let images = [image("10.0.20348.4529"), image("10.0.17763.8511")];
-        let report = HostReport::of_image("image:tag".to_owned(), &images, index(&images), &machines, skipped);
+        let report =
+            HostReport::of_image("image:tag".to_owned(), &images, index(&images), BTreeSet::new(), &machines, skipped);
         assert_eq!(report.failing().collect::<Vec<_>>(), ["a: Windows Server 2019 Datacenter (10.0.17763.737)"]);
         insta::assert_snapshot!(text(&report), @r#"
         image:tag
@@ -272,6 +288,7 @@ d  Windows Server 2022 Datacenter  10.0.20348.2402  containerd://1.7.20
         For pods, with process isolation:
           nodeSelector:
             kubernetes.io/os: windows
+            kubernetes.io/arch: "amd64"
             node.kubernetes.io/windows-build: "10.0.20348"
           tolerations:
           - {key: "os", operator: Equal, value: "windows", effect: "NoSchedule"}
@@ -319,7 +336,8 @@ d  Windows Server 2022 Datacenter  10.0.20348.2402  containerd://1.7.20
     #[test]
     fn no_hosts_are_said_to_be_none() {
         let images = [image("10.0.17763.1")];
-        let report = HostReport::of_image("image:tag".to_owned(), &images, index(&images), &[], Vec::new());
+        let report =
+            HostReport::of_image("image:tag".to_owned(), &images, index(&images), BTreeSet::new(), &[], Vec::new());
         assert!(report.is_empty() && text(&report).contains("There is no Windows host."), "{}", text(&report));
         assert!(!report.to_json().contains("kubernetes"));
     }

@@ -12,6 +12,8 @@ use crate::windows::nodes::Taint;
 
 /// The label of a node that says its system.
 const SYSTEM: &str = "kubernetes.io/os";
+/// The label of a node that says its processor architecture.
+const ARCHITECTURE: &str = "kubernetes.io/arch";
 /// The label of a Windows node that says its build; kubelet sets it since Kubernetes 1.17.
 const BUILD: &str = "node.kubernetes.io/windows-build";
 
@@ -21,6 +23,8 @@ const BUILD: &str = "node.kubernetes.io/windows-build";
 pub(super) struct PodSpec {
     /// Values of the label `node.kubernetes.io/windows-build`, oldest first.
     windows_builds: Vec<String>,
+    /// Values of the label `kubernetes.io/arch`, each with the builds of the nodes that have it.
+    architectures: BTreeMap<String, Vec<String>>,
     /// The taints that pods have to tolerate there.
     tolerations: Vec<Taint>,
     /// Whether the taints of the nodes were not known, so that the toleration is only the usual one.
@@ -34,7 +38,7 @@ pub(super) struct PodSpec {
 impl PodSpec {
     /// For the servers that run an image with process isolation; nothing if there are none.
     pub(super) fn new(judged: &[(&Machine, [Judgement; 2])]) -> Option<PodSpec> {
-        let mut fits: BTreeMap<u32, (String, BTreeSet<bool>)> = BTreeMap::new();
+        let mut fits: BTreeMap<(u32, &str), (String, BTreeSet<bool>)> = BTreeMap::new();
         let mut taints: BTreeSet<Taint> = BTreeSet::new();
         let mut usual = false;
         for (machine, [containerd, docker]) in
@@ -43,7 +47,10 @@ impl PodSpec {
             let judgement = if docker.in_use { docker } else { containerd };
             let runs = judgement.verdict.process.outcome != Outcome::No;
             let version = machine.host.version;
-            fits.entry(version.build()).or_insert_with(|| (version.label(), BTreeSet::new())).1.insert(runs);
+            fits.entry((version.build(), machine.architecture.as_str()))
+                .or_insert_with(|| (version.label(), BTreeSet::new()))
+                .1
+                .insert(runs);
             match &machine.taints {
                 Some(known) if runs => taints.extend(known.iter().filter(|taint| matters(taint)).cloned()),
                 None if runs => usual = true,
@@ -58,36 +65,53 @@ impl PodSpec {
             let [key, value, effect] = ["os", "windows", "NoSchedule"].map(str::to_owned);
             taints.insert(Taint { key, value, effect });
         }
-        let mixed = fits.values().filter(|(_, runs)| runs.len() > 1).map(|(label, _)| label.clone()).collect();
-        Some(PodSpec {
-            windows_builds: fits.into_values().map(|(label, _)| label).collect(),
-            tolerations: taints.into_iter().collect(),
-            usual,
-            mixed,
-        })
+        let mut mixed: Vec<String> =
+            fits.values().filter(|(_, runs)| runs.len() > 1).map(|(label, _)| label.clone()).collect();
+        mixed.dedup();
+        let mut architectures: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut windows_builds: Vec<String> = Vec::new();
+        for ((_, architecture), (label, _)) in fits {
+            architectures.entry(architecture.to_owned()).or_default().push(label.clone());
+            windows_builds.push(label);
+        }
+        windows_builds.dedup();
+        Some(PodSpec { windows_builds, architectures, tolerations: taints.into_iter().collect(), usual, mixed })
     }
 
     /// As lines of a pod specification.
     pub(super) fn yaml(&self) -> Vec<String> {
-        let mut lines = match &self.windows_builds[..] {
-            [build] => {
+        let pairs: Vec<_> = self.architectures.iter().collect();
+        let mut lines = match pairs[..] {
+            [(architecture, builds)] if builds.len() == 1 => {
                 vec![
                     "nodeSelector:".to_owned(),
                     format!("  {SYSTEM}: windows"),
-                    format!("  {BUILD}: {}", quoted(build)),
+                    format!("  {ARCHITECTURE}: {}", quoted(architecture)),
+                    format!("  {BUILD}: {}", quoted(&builds[0])),
                 ]
             }
-            builds => {
-                let builds: Vec<String> = builds.iter().map(|build| quoted(build)).collect();
-                vec![
-                    "affinity:".to_owned(),
-                    "  nodeAffinity:".to_owned(),
-                    "    requiredDuringSchedulingIgnoredDuringExecution:".to_owned(),
-                    "      nodeSelectorTerms:".to_owned(),
-                    "      - matchExpressions:".to_owned(),
-                    format!("        - {{key: {SYSTEM}, operator: In, values: [windows]}}"),
-                    format!("        - {{key: {BUILD}, operator: In, values: [{}]}}", builds.join(", ")),
+            _ => {
+                let mut lines: Vec<String> = [
+                    "affinity:",
+                    "  nodeAffinity:",
+                    "    requiredDuringSchedulingIgnoredDuringExecution:",
+                    "      nodeSelectorTerms:",
                 ]
+                .map(str::to_owned)
+                .into();
+                // Terms are alternatives; the expressions of one term must all hold.
+                for (architecture, builds) in pairs {
+                    let builds: Vec<String> = builds.iter().map(|build| quoted(build)).collect();
+                    lines.push("      - matchExpressions:".to_owned());
+                    for (key, values) in [
+                        (SYSTEM, "windows".to_owned()),
+                        (ARCHITECTURE, quoted(architecture)),
+                        (BUILD, builds.join(", ")),
+                    ] {
+                        lines.push(format!("        - {{key: {key}, operator: In, values: [{values}]}}"));
+                    }
+                }
+                lines
             }
         };
         if !self.tolerations.is_empty() {
@@ -170,6 +194,7 @@ mod tests {
             [
                 "nodeSelector:",
                 "  kubernetes.io/os: windows",
+                "  kubernetes.io/arch: \"amd64\"",
                 "  node.kubernetes.io/windows-build: \"10.0.17763\"",
                 "tolerations:",
                 "- {key: \"os\", operator: Equal, value: \"a\\\"b\", effect: \"NoSchedule\"}",
@@ -189,6 +214,34 @@ mod tests {
             "{yaml}"
         );
         assert!(pod.notes()[0].contains("not known"), "{:?}", pod.notes());
+    }
+
+    #[test]
+    fn nodes_of_each_architecture_are_selected_with_their_builds() {
+        let arm = |version: &str| Machine { architecture: "arm64".to_owned(), ..machine(version, None) };
+        let machines = [machine("10.0.20348.1", None), machine("10.0.26100.1", None), arm("10.0.26100.1")];
+        let platform = |architecture: &str, version: &str| Platform {
+            os: "windows".to_owned(),
+            architecture: architecture.to_owned(),
+            os_version: Some(version.to_owned()),
+            ..Platform::default()
+        };
+        let spec = |platforms: Vec<Platform>| {
+            let offer = Offer::of_index(platforms);
+            PodSpec::new(&machines.iter().map(|machine| (machine, machine.judge(&offer))).collect::<Vec<_>>()).unwrap()
+        };
+        let only = spec(vec![platform("arm64", "10.0.26100.1")]).yaml();
+        assert_eq!(
+            only[1..4],
+            [
+                "  kubernetes.io/os: windows",
+                "  kubernetes.io/arch: \"arm64\"",
+                "  node.kubernetes.io/windows-build: \"10.0.26100\""
+            ]
+        );
+        let both = spec(vec![platform("amd64", "10.0.20348.1"), platform("arm64", "10.0.26100.1")]).yaml().join("\n");
+        assert_eq!(both.matches("- matchExpressions:").count(), 2, "{both}");
+        assert!(both.contains("values: [\"arm64\"]}\n        - {key: node.kubernetes.io/windows-build, operator: In, values: [\"10.0.26100\"]}"), "{both}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How the report on hosts is shown.
 
+use std::collections::HashMap;
+
 use super::{Answer, AnswerRow, HostReport, HostRow, Outcome};
 use crate::report::Report;
 use crate::report::page::Page;
@@ -46,12 +48,13 @@ impl HostReport {
     /// One table of all hosts, and the reasons; hosts of the same reasons are named together.
     fn show_engines(&self, page: &mut Page) {
         let mut groups: Vec<(Vec<String>, Vec<String>)> = Vec::new();
+        let mut numbers: HashMap<Vec<String>, usize> = HashMap::new();
         for host in &self.hosts {
-            let reasons = host.reasons();
-            match groups.iter_mut().find(|(_, others)| *others == reasons) {
-                Some((names, _)) => names.push(host.name()),
-                None => groups.push((vec![host.name()], reasons)),
-            }
+            let number = *numbers.entry(host.reasons()).or_insert_with_key(|reasons| {
+                groups.push((Vec::new(), reasons.clone()));
+                groups.len() - 1
+            });
+            groups[number].0.push(host.name());
         }
         if !self.hosts.is_empty() {
             page.table(self.answer_table());

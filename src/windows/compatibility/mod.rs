@@ -6,6 +6,8 @@
 mod engine;
 mod isolation;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -79,12 +81,14 @@ pub struct Offer {
     pub platforms: Vec<Platform>,
     /// The entries of the index; `None` if there is no index, and engines take the only image as it is.
     pub index: Option<Vec<Listed>>,
+    /// The images that are known to have no UtilityVM, by their numbers.
+    pub without_utility_vm: BTreeSet<usize>,
 }
 
 impl Offer {
     /// An index of images that says the same of them as their configs.
     pub fn of_index(platforms: Vec<Platform>) -> Offer {
-        Offer { index: Some(Listed::of_images(&platforms)), platforms }
+        Offer { index: Some(Listed::of_images(&platforms)), platforms, without_utility_vm: BTreeSet::new() }
     }
 }
 
@@ -126,6 +130,11 @@ pub fn judge(host: &Host, architecture: &str, engine: Engine, offer: &Offer) -> 
                 let answer =
                     Answer::no(format!("the image is for {other}, and the host's processor is {architecture}"));
                 (answer.clone(), answer)
+            }
+            _ if offer.without_utility_vm.contains(&position) => {
+                let needs =
+                    "the image has no UtilityVM, which Hyper-V isolation starts; a profile removed it, or its author";
+                (started(host, platform).0, Answer::no(needs))
             }
             _ => started(host, platform),
         };
@@ -178,7 +187,8 @@ fn started(host: &Host, platform: &Platform) -> (Answer, Answer) {
 
 /// What containerd does with an image that it would take if it were told another platform than the host's (KEP-4216).
 fn with_platform(host: &Host, architecture: &str, offer: &Offer) -> Option<Answer> {
-    let fitting = offer.platforms.iter().filter(|platform| platform.architecture == architecture);
+    let images = offer.platforms.iter().enumerate().filter(|(number, _)| !offer.without_utility_vm.contains(number));
+    let fitting = images.map(|(_, platform)| platform).filter(|platform| platform.architecture == architecture);
     let versions =
         fitting.filter_map(version).filter(|version| isolation::hyper_v(host, *version).outcome == Outcome::Yes);
     let newest = versions.max()?;
@@ -224,7 +234,7 @@ mod tests {
             ..Platform::default()
         };
         let platforms: Vec<Platform> = versions.iter().map(platform).collect();
-        Offer { index: indexed.then(|| Listed::of_images(&platforms)), platforms }
+        Offer { index: indexed.then(|| Listed::of_images(&platforms)), platforms, without_utility_vm: BTreeSet::new() }
     }
 
     fn verdict(host: &str, engine: Engine, offer: &Offer) -> (Option<usize>, Outcome, Outcome) {
@@ -268,6 +278,18 @@ mod tests {
     }
 
     #[test]
+    fn hyper_v_isolation_needs_a_utility_vm() {
+        let mut offer = offer(&["10.0.17763.8511", "10.0.20348.1"], true);
+        offer.without_utility_vm = BTreeSet::from([0]);
+        for engine in [Engine::Containerd, Engine::Docker] {
+            assert_eq!(verdict("10.0.17763.8511", engine, &offer), (Some(0), Outcome::Yes, Outcome::No));
+            assert_eq!(verdict("10.0.20348.1", engine, &offer), (Some(1), Outcome::Yes, Outcome::Yes));
+        }
+        // No image is left that containerd could start if it were told to take it.
+        assert_eq!(verdict("10.0.19045.1", Engine::Containerd, &offer), (None, Outcome::No, Outcome::No));
+    }
+
+    #[test]
     fn processors_must_be_the_same_both_ways() {
         let of = |architecture: &str, indexed: bool| {
             let mut offer = offer(&["10.0.26100.1"], indexed);
@@ -297,7 +319,7 @@ mod tests {
         let platforms = offer(&["10.0.17763.8511", "10.0.20348.1"], true).platforms;
         let nameless = |platform: &Platform| Platform { os_version: None, ..platform.clone() };
         let index = Listed::of_images(&platforms.iter().map(nameless).collect::<Vec<_>>());
-        let offer = Offer { platforms, index: Some(index) };
+        let offer = Offer { platforms, index: Some(index), without_utility_vm: BTreeSet::new() };
         // Engines take the first image, and Windows does not start it on another build.
         for engine in [Engine::Containerd, Engine::Docker] {
             assert_eq!(verdict("10.0.17763.8511", engine, &offer), (Some(0), Outcome::Yes, Outcome::Yes));
