@@ -6,7 +6,7 @@ use super::base::BaseImage;
 use super::damage::damaged;
 use crate::image::Descriptor;
 use crate::report::verify::Blobs;
-use crate::transport::Source;
+use crate::transport::{Source, TransportError};
 
 /// Reads the blobs of layers that this run has not read yet, as they are stored. What is in a registry is not pulled for that: what
 /// the cache knows of it is counted.
@@ -26,9 +26,14 @@ pub(super) async fn check(base: &BaseImage<'_>, source: &Source) -> Result<Blobs
     Ok(blobs)
 }
 
-/// Reads a blob to its end; `false` if it is in a registry. One that has another digest is an error.
+/// Reads a blob to its end; `false` if it is in a registry or elsewhere. One that has another digest is an error.
 async fn is_sound(source: &Source, descriptor: &Descriptor, base: &BaseImage<'_>) -> Result<bool> {
-    let Some((place, actual)) = source.digest_of(descriptor, base.progress()).await? else { return Ok(false) };
+    let found = match source.digest_of(descriptor, base.progress()).await {
+        // Foreign layers need not be where the image is.
+        Err(TransportError::MissingBlob { .. }) if !descriptor.urls.is_empty() => None,
+        found => found?,
+    };
+    let Some((place, actual)) = found else { return Ok(false) };
     if actual != descriptor.digest {
         return Err(damaged(&place, &descriptor.digest, &actual).into());
     }

@@ -171,6 +171,10 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
             Some("`winslim copy IMAGE oci:DIRECTORY:TAG`, from where the image is whole, replaces what is damaged or missing")
         } else if cause.is::<ForeignRefused>() {
             Some("`winslim copy --distributable` makes them plain layers, with another digest")
+        } else if let Some(TransportError::Registry(RegistryError::ForeignLayer { .. })) = cause.downcast_ref() {
+            Some(
+                "allow those URLs, or run `winslim copy IMAGE oci:DIRECTORY:TAG` where they can be reached and use that copy",
+            )
         } else if let Some(IndexError::Read(_)) = cause.downcast_ref() {
             Some("the layer has the digest that its manifest names, so it was made like this; copying it again does not help")
         } else if let Some(LockError::Fault(_)) = cause.downcast_ref() {

@@ -78,6 +78,8 @@ pub struct Resolved {
 pub struct Source {
     reference: Reference,
     place: Place,
+    /// For foreign layers that a layout or an archive lacks.
+    options: RegistryOptions,
 }
 
 enum Place {
@@ -99,7 +101,7 @@ impl Source {
             Reference::OciArchive(local) => Place::Layout(LayoutSource::open_archive(local, store)?),
             Reference::DockerArchive(local) => Place::DockerArchive(DockerArchive::open(local, store).await?),
         };
-        Ok(Source { reference: reference.clone(), place })
+        Ok(Source { reference: reference.clone(), place, options: registry.clone() })
     }
 
     /// Finds all images that the reference leads to, and what machines they are for. Where the index does not say the version of
@@ -382,7 +384,14 @@ impl Source {
                 .await
                 .map(|path| LocalBlob::in_store(path, !was_there))
                 .map_err(TransportError::from),
-            Place::Layout(layout) => layout.fetch(descriptor, store, &*task).await,
+            Place::Layout(layout) => match layout.fetch(descriptor, store, &*task).await {
+                Err(TransportError::MissingBlob { .. }) if !descriptor.urls.is_empty() => {
+                    let place = self.reference.to_string();
+                    let pulled = Registry::new(&self.options)?.pull_foreign(&place, descriptor, store, &*task).await;
+                    pulled.map(|path| LocalBlob::in_store(path, !was_there)).map_err(TransportError::from)
+                }
+                fetched => fetched,
+            },
             Place::DockerArchive(archive) => archive.fetch(descriptor, store, &*task).await,
         };
         task.finish();

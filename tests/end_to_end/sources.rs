@@ -117,6 +117,51 @@ fn a_foreign_layer_comes_from_its_url() {
     }
 }
 
+/// Moves the base layer out of a layout into one that is served, and packs an archive of what is left.
+fn lack_base_layer(sandbox: &Sandbox, base: &Base, served: &str) -> String {
+    let digest = &base.written.layers[0].blob.digest;
+    fs::create_dir_all(sandbox.path(served).join("blobs/sha256")).expect("the sandbox can be written to");
+    fs::rename(blob_path(&base.directory, digest), blob_path(&sandbox.path(served), digest)).expect("one file system");
+    let archive = sandbox.path("base.tar").display().to_string();
+    let mut command = std::process::Command::new("tar");
+    command.arg("-cf").arg(&archive).arg("-C").arg(&base.directory).arg(".");
+    crate::support::run(command, "tar").done();
+    format!("oci-archive:{archive}")
+}
+
+#[test]
+fn a_foreign_layer_that_a_layout_or_an_archive_lacks_comes_from_its_url() {
+    let sandbox = Sandbox::new();
+    let server = WebServer::start(&sandbox.path("served"));
+    let foreign = Some(format!("http://{}/blobs/", server.address));
+    let base = base_of(&sandbox, &tiny_image(), &Format { docker: true, foreign, ..Format::default() });
+    let archive = lack_base_layer(&sandbox, &base, "served");
+    for source in [&base.reference, &archive] {
+        fs::remove_dir_all(sandbox.path("cache")).ok();
+        fs::remove_dir_all(sandbox.path("slim")).ok();
+        build_and_check(&sandbox, &tiny_image(), source);
+        sandbox.winslim(&["verify", source]).code_is(0, &["1 of 2 blobs were not pulled"]);
+        // A copy is whole.
+        sandbox.winslim(&["copy", source, &format!("{}:x", sandbox.layout("copy"))]).done();
+        assert!(blob_path(&sandbox.path("copy"), &base.written.layers[0].blob.digest).is_file());
+    }
+    assert!(server.requests().iter().all(|request| !request.to_lowercase().contains("authorization")));
+}
+
+#[test]
+fn a_foreign_layer_that_nobody_has() {
+    let sandbox = Sandbox::new();
+    let server = WebServer::start(&sandbox.path("empty"));
+    let foreign = Some(format!("http://{}/blobs/", server.address));
+    let base = base_of(&sandbox, &tiny_image(), &Format { docker: true, foreign, ..Format::default() });
+    let archive = lack_base_layer(&sandbox, &base, "elsewhere");
+    for source in [&base.reference, &archive] {
+        let words = ["foreign layer sha256:", "cannot be had", "127.0.0.1", "hint: allow those URLs", "winslim copy"];
+        sandbox.winslim(&["inspect", source]).fails(1, &words);
+        sandbox.winslim(&["copy", source, &format!("{}:x", sandbox.layout("copy"))]).fails(1, &words);
+    }
+}
+
 #[test]
 fn a_foreign_layer_becomes_a_plain_one_though_nothing_goes() {
     let sandbox = Sandbox::new();

@@ -11,6 +11,7 @@ mod credentials;
 mod docker_config;
 mod elsewhere;
 mod error;
+mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 mod helper;

@@ -166,7 +166,7 @@ impl Registry {
     }
 
     /// Completes the download of a foreign layer from the URLs of its manifest, which came from a server as public as `namer`.
-    async fn download_foreign(&self, namer: Reach, download: &mut Download<'_>) -> Result<Foreign, Problem> {
+    pub(super) async fn download_foreign(&self, namer: Reach, download: &mut Download<'_>) -> Result<Foreign, Problem> {
         let mut attempts = Vec::new();
         for url in &download.descriptor.urls {
             let url = match Url::parse(url) {
@@ -264,7 +264,7 @@ fn unknown_blob(reference: &RegistryReference, descriptor: &Descriptor) -> Regis
 
 /// Begins or continues a download; nothing when the blob is in the store. While someone else downloads it, this waits
 /// without holding up the other downloads of this thread.
-async fn begin(descriptor: &Descriptor, store: &Store) -> Result<Option<Partial>, StoreError> {
+pub(super) async fn begin(descriptor: &Descriptor, store: &Store) -> Result<Option<Partial>, StoreError> {
     loop {
         if store.blob(&descriptor.digest).is_some() {
             return Ok(None);
@@ -278,7 +278,7 @@ async fn begin(descriptor: &Descriptor, store: &Store) -> Result<Option<Partial>
 }
 
 /// What came of the URLs of a foreign layer.
-enum Foreign {
+pub(super) enum Foreign {
     /// The layer is there.
     Complete,
     /// None of them has it; for each, why.
@@ -299,8 +299,8 @@ fn without_secrets_of_others(problem: &Problem, namer: Reach) -> String {
 }
 
 /// A blob on its way into the store.
-struct Download<'a> {
-    partial: Partial,
+pub(super) struct Download<'a> {
+    pub(super) partial: Partial,
     descriptor: &'a Descriptor,
     task: &'a dyn Task,
     /// How long nothing may come, and how slow it may be.
@@ -310,11 +310,16 @@ struct Download<'a> {
     /// How far the download had come when it last counted as progress.
     furthest: u64,
     /// Whether the bytes come from more than one answer.
-    in_pieces: bool,
+    pub(super) in_pieces: bool,
 }
 
 impl<'a> Download<'a> {
-    fn new(partial: Partial, descriptor: &'a Descriptor, task: &'a dyn Task, limits: Limits) -> Download<'a> {
+    pub(super) fn new(
+        partial: Partial,
+        descriptor: &'a Descriptor,
+        task: &'a dyn Task,
+        limits: Limits,
+    ) -> Download<'a> {
         let furthest = partial.length();
         task.reset_to(furthest);
         Download { partial, descriptor, task, limits, ranges: true, furthest, in_pieces: furthest > 0 }
@@ -329,7 +334,7 @@ impl<'a> Download<'a> {
         progress
     }
 
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.partial.length() == self.descriptor.size
     }
 
