@@ -1,8 +1,10 @@
 //! What was typed: the command line's types and help texts, and nothing else.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::windows::host::Version;
@@ -24,6 +26,22 @@ pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
     pub global: Global,
+}
+
+impl Cli {
+    /// Parses the command line. A variable of the environment that is empty counts as not set.
+    pub fn of_process() -> Cli {
+        let matches = without_empty_variables(Cli::command()).get_matches();
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let without = |argument: Arg| {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        if argument.get_env().is_some_and(is_empty) { argument.env(Resettable::Reset) } else { argument }
+    };
+    command.mut_args(without).mut_subcommands(without_empty_variables)
 }
 
 /// Options of every command.
@@ -555,16 +573,25 @@ pub enum Cache {
 #[derive(Debug, Args)]
 #[command(
     after_help = "What other runs of winslim are using stays. What is deleted is fetched or made anew when it is needed.\n\n\
-    Examples:\n  winslim cache prune --older-than 30d --max-size 20GB\n  winslim cache prune --max-size 0"
+    With oci:DIRECTORY, an OCI image layout is cleaned instead: blobs that nothing in its index.json leads to are deleted. \
+    Nothing is made anew there.\n\n\
+    Examples:\n  winslim cache prune --older-than 30d --max-size 20GB\n  winslim cache prune --max-size 0\n  \
+    winslim cache prune oci:images --dry-run"
 )]
-#[group(id = "limits", required = true, multiple = true, args = ["older_than", "max_size"])]
+#[group(id = "limits", required = true, multiple = true, args = ["layout", "older_than", "max_size"])]
 pub struct Prune {
+    /// Clean this layout (oci:DIRECTORY) instead of the cache
+    #[arg(value_name = "LAYOUT", conflicts_with_all = ["older_than", "max_size"])]
+    pub layout: Option<String>,
     /// Delete what was not used for so long: 30d, 12h
     #[arg(long, value_name = "AGE")]
     pub older_than: Option<String>,
     /// Delete the least recently used until no more than this is left: 20GB, 500MiB, 0
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<String>,
+    /// Delete nothing, only show what would be deleted
+    #[arg(long)]
+    pub dry_run: bool,
     /// How to print it.
     #[command(flatten)]
     pub output: Output,

@@ -47,6 +47,11 @@ impl PathError {
         self.error.kind()
     }
 
+    /// Whether a lock could not be had.
+    pub fn is_about_lock(&self) -> bool {
+        self.action == "lock"
+    }
+
     /// The file or directory that the operation failed for.
     pub fn path(&self) -> &Path {
         &self.path

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::durable;
 
@@ -23,11 +23,27 @@ fn all() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 /// Threads that are at work with them will see errors, so this is for the last moment of a process only.
 pub fn delete_all() -> impl Sized {
     let all = all();
-    for path in &*all {
+    delete(&all);
+    all
+}
+
+/// Like [`delete_all`], for a thread that failed in an unknown state: it does not wait for others. `None` if another one is at work
+/// with the list; the next run deletes what is left then.
+pub fn try_delete_all() -> Option<impl Sized> {
+    let all = match ALL.try_lock() {
+        Ok(all) => all,
+        Err(TryLockError::Poisoned(all)) => all.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    delete(&all);
+    Some(all)
+}
+
+fn delete(all: &BTreeSet<PathBuf>) {
+    for path in all {
         // What cannot be deleted now, the next run deletes.
         let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     }
-    all
 }
 
 /// A file that is deleted unless it is published.

@@ -13,9 +13,26 @@ use crate::error::{ExitStatus, IoContext};
 use crate::layer::LayerIndex;
 use crate::layer::index::VERSION;
 use crate::layer::seek_points::{self, SeekPoints};
+use crate::printer::Printer;
 use crate::report::cache::{CacheContents, CacheDamage, CachePruned, Damaged, Files};
 use crate::rewrite::cache::{CacheEntry, key};
 use crate::store::{Kind, Limits, Store, Stored, actual_digest};
+use crate::transport::layout::clean::{Cleaned, clean};
+use crate::transport::{LocalReference, Reference};
+
+/// Deletes what nothing in a layout leads to; needs no cache.
+pub(super) fn clean_layout(layout: &str, arguments: &Prune, printer: &Printer) -> Result<ExitStatus> {
+    let Reference::Layout(LocalReference { path, tag: None, digest: None }) = layout.parse()? else {
+        return Err(Usage(format!(
+            "`{layout}` is not oci:DIRECTORY; only OCI image layouts can be cleaned, as a whole"
+        ))
+        .into());
+    };
+    let Cleaned { files, bytes, left } = clean(&path, arguments.dry_run)?;
+    let report = CachePruned::new(path.display().to_string(), (files, bytes), (0, 0), left);
+    deliver(&arguments.output, printer, &report.dry_run(arguments.dry_run))?;
+    Ok(ExitStatus::Done)
+}
 
 pub(super) fn run(verb: Cache, surroundings: &Surroundings) -> Result<ExitStatus> {
     let store = &surroundings.store;
@@ -31,10 +48,11 @@ pub(super) fn run(verb: Cache, surroundings: &Surroundings) -> Result<ExitStatus
             deliver(&output, printer, &CacheContents::new(directory, kinds.into()))?;
         }
         Cache::Prune(arguments) => {
-            let pruned = store.prune(&limits(&arguments)?)?;
+            let pruned = store.prune(&limits(&arguments)?, arguments.dry_run)?;
             let deleted = sum(&pruned.deleted);
             let in_use = sum(&pruned.in_use);
-            deliver(&arguments.output, printer, &CachePruned::new(directory, deleted, in_use, pruned.left))?;
+            let report = CachePruned::new(directory, deleted, in_use, pruned.left);
+            deliver(&arguments.output, printer, &report.dry_run(arguments.dry_run))?;
         }
         Cache::Verify { output } => {
             let (mut checked, mut damaged) = (0, Vec::new());

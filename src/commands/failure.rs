@@ -198,6 +198,12 @@ fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
 fn disk_hint(error: &PathError, cache: Option<&Path>) -> Option<&'static str> {
     let is_in_cache = cache.is_some_and(|cache| error.path().starts_with(cache));
     match error.kind() {
+        _ if error.is_about_lock() && is_in_cache => {
+            Some("this file system has no locks; put the cache on a local disk with --cache-dir")
+        }
+        _ if error.is_about_lock() => {
+            Some("this file system has no locks; write to a local disk and move the result there")
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge if is_in_cache => Some(
             "nothing is lost; free space on that disk, make the cache smaller with `winslim cache prune`, or put it \
              elsewhere with --cache-dir",

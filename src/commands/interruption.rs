@@ -35,6 +35,25 @@ pub(super) fn watch(printer: Printer, cache: Option<PathBuf>) -> io::Result<()> 
     Ok(())
 }
 
+/// The signal of a write beyond the limit on the size of files; Linux has another number on MIPS alone.
+#[cfg(unix)]
+const FILE_SIZE_LIMIT: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 31 } else { 25 };
+
+/// Lets a write beyond the limit on the size of files (`ulimit -f`) fail, instead of ending the process without a word. Has to be
+/// called within a runtime.
+#[cfg(unix)]
+pub(super) fn outlive_file_size_limit() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays although nobody listens.
+    signal(SignalKind::from_raw(FILE_SIZE_LIMIT)).map(drop)
+}
+
+/// Other systems have no such signal.
+#[cfg(not(unix))]
+pub(super) fn outlive_file_size_limit() -> io::Result<()> {
+    Ok(())
+}
+
 /// Says what is kept.
 fn message(cache: Option<PathBuf>) -> String {
     let kept = cache.map(|cache| (store::partial_downloads(&cache), cache));

@@ -1,7 +1,9 @@
 //! `winslim lock`: pins what a build file names, and says what moved since.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::choice::Where;
 use super::failure::Usage;
@@ -32,11 +34,26 @@ pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Re
             }
         }
     });
-    let pins = try_join_all(finds).await?;
-    let bases = wanted.iter().zip(pins).map(|(wanted, pin)| LockedBase { inputs: wanted.inputs.clone(), pin });
-    let new = Lock::new(bases.collect());
-    let now: Vec<_> = new.bases.iter().map(|base| (base.inputs.clone(), Some(base.pin.clone()))).collect();
-    let drift = Drift::new(&old, &now);
+    let mut found = Vec::new();
+    let mut failures = BTreeMap::new();
+    for (number, pin) in join_all(finds).await.into_iter().enumerate() {
+        match pin {
+            Ok(pin) => found.push(Some(pin)),
+            // A check shows what it can.
+            Err(error) if arguments.check => {
+                failures.insert(number, error);
+                found.push(None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let now: Vec<_> = wanted.iter().zip(&found).map(|(wanted, pin)| (wanted.inputs.clone(), pin.clone())).collect();
+    let bases = wanted.iter().zip(found).filter_map(|(wanted, pin)| Some((wanted.inputs.clone(), pin?)));
+    let new = Lock::new(bases.map(|(inputs, pin)| LockedBase { inputs, pin }).collect());
+    let mut drift = Drift::new(&old, &now);
+    for (number, error) in &failures {
+        drift.bases[*number].unknown = Some(format!("{error:#}"));
+    }
     for warning in drift.warnings() {
         surroundings.printer.warn(&warning);
     }
@@ -46,6 +63,9 @@ pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Re
         write_file(&path, &Shown::of_escaped(new.to_toml()))?;
     }
     deliver(&arguments.output, &surroundings.printer, &DriftReport::new(path.display().to_string(), drift, written))?;
+    if let Some(error) = failures.into_values().next() {
+        return Err(error.context("not every tag can be looked up"));
+    }
     Ok(if arguments.check && drifted { ExitStatus::Drift } else { ExitStatus::Done })
 }
 

@@ -19,6 +19,7 @@ mod interruption;
 mod list;
 mod lock;
 mod order;
+mod panic;
 mod pins;
 mod plan;
 mod profile;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy;
 
-use crate::cli::{Cli, Command, Format, Global, LogFormat, Output, PageFormat, PageOutput, Schema};
+use crate::cli::{Cache, Cli, Command, Format, Global, LogFormat, Output, PageFormat, PageOutput, Schema};
 use crate::durable::directory_of;
 use crate::error::{ExitStatus, IoContext, PathError};
 use crate::inspect::policy::byte_unit;
@@ -47,13 +48,14 @@ use crate::printer::{Level, Printer};
 use crate::progress::Progress;
 use crate::report::{Report, schema};
 use crate::store::Store;
-use crate::temporary::TemporaryFile;
+use crate::temporary::{TemporaryDirectory, TemporaryFile};
 use crate::text::Shown;
 use crate::transport::RegistryOptions;
 
 /// Carries out what was typed, and says how it ended. A run that fails because of damaged files in the cache deletes them and
 /// begins anew, with arguments parsed anew.
 pub fn run(parse: impl Fn() -> Cli) -> ExitStatus {
+    panic::watch();
     let cli = parse();
     let level = match (cli.global.quiet, cli.global.verbose) {
         (true, _) => Level::Quiet,
@@ -94,6 +96,7 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
     {
         let _runtime = runtime.enter();
         interruption::watch(*printer, cache_directory(&cli.global).ok()).context("cannot wait for signals")?;
+        interruption::outlive_file_size_limit().context("cannot wait for signals")?;
     }
     let options = match registry.get() {
         Some(options) => Ok(options),
@@ -102,8 +105,14 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
         }
     };
     let opened = OnceCell::new();
+    let directory = OnceCell::new();
+    let needs_cache = !matches!(cli.command, Command::Host(_) | Command::Lock(_));
     let surroundings = || {
-        let surroundings = Surroundings::new(&cli.global, options?.clone(), *printer)?;
+        let options = options?.clone();
+        let surroundings = match needs_cache {
+            true => Surroundings::new(&cli.global, options, *printer)?,
+            false => Surroundings::without_cache(&cli.global, options, *printer, &directory)?,
+        };
         anyhow::Ok(opened.get_or_init(|| surroundings))
     };
     let result = match cli.command {
@@ -117,6 +126,10 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
         Command::Verify(arguments) => runtime.block_on(verify::run(arguments, surroundings()?)),
         Command::Host(arguments) => runtime.block_on(host::run(arguments, surroundings()?)),
         Command::Copy(arguments) => runtime.block_on(copy::run(arguments, surroundings()?)),
+        Command::Cache(Cache::Prune(arguments)) if arguments.layout.is_some() => {
+            let layout = arguments.layout.clone().unwrap_or_default();
+            cache::clean_layout(&layout, &arguments, printer)
+        }
         Command::Cache(verb) => cache::run(verb, surroundings()?),
         Command::Profile(verb) => profile::run(verb, printer),
         Command::Completions { shell } => shell::completions(shell, printer),
@@ -160,6 +173,29 @@ struct Surroundings {
 impl Surroundings {
     fn new(global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
         let store = Store::open(cache_directory(global)?)?;
+        Surroundings::with(store, global, registry, printer)
+    }
+
+    /// For commands that read documents alone: if there is no cache, a directory takes its place that is gone in the end.
+    fn without_cache(
+        global: &Global,
+        registry: RegistryOptions,
+        printer: Printer,
+        directory: &OnceCell<TemporaryDirectory>,
+    ) -> Result<Surroundings> {
+        let store = match cache_directory(global).and_then(|directory| Ok(Store::open(directory)?)) {
+            Ok(store) => store,
+            Err(error) => {
+                tracing::info!(error = format!("{error:#}"), "there is no cache, and this command needs none");
+                let place = std::env::temp_dir();
+                let made = TemporaryDirectory::new_in(&place).context_path("create a directory in", &place)?;
+                Store::open_private(directory.get_or_init(|| made).path())?
+            }
+        };
+        Surroundings::with(store, global, registry, printer)
+    }
+
+    fn with(store: Store, global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
         let max_unpacked = global.max_unpacked.as_deref().map(|text| size("--max-unpacked", text)).transpose()?;
         Ok(Surroundings { store, registry, printer, progress: Arc::from(printer.progress()), max_unpacked })
     }

@@ -213,6 +213,8 @@ fn encoding(arguments: &Build, file: Option<&BuildFile>) -> Result<Encoding> {
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 fn source_date_epoch() -> Result<Option<u64>> {
     match std::env::var("SOURCE_DATE_EPOCH") {
+        // An empty variable counts as not set.
+        Ok(text) if text.is_empty() => Ok(None),
         Ok(text) => match text.parse() {
             Ok(seconds) => Ok(Some(seconds)),
             Err(_) => {

@@ -39,6 +39,9 @@ pub struct BaseDrift {
     pub profiles: Vec<Change>,
     /// Added files and directories that are others.
     pub sources: Vec<Change>,
+    /// Why nobody knows whether the tag moved, if it cannot be looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
 }
 
 /// Where a base is named.
@@ -202,12 +205,17 @@ impl BaseDrift {
             moved: None,
             profiles: Vec::new(),
             sources: Vec::new(),
+            unknown: None,
         }
     }
 
     /// Whether nothing is different.
     pub fn is_none(&self) -> bool {
-        self.place == Place::Both && self.moved.is_none() && self.profiles.is_empty() && self.sources.is_empty()
+        self.place == Place::Both
+            && self.moved.is_none()
+            && self.profiles.is_empty()
+            && self.sources.is_empty()
+            && self.unknown.is_none()
     }
 }
 

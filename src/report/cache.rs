@@ -58,6 +58,8 @@ impl Report for CacheContents {
 pub struct CachePruned {
     schema: u32,
     directory: String,
+    /// Whether nothing was deleted, and the rest says what would be.
+    dry_run: bool,
     deleted_files: u64,
     deleted_bytes: u64,
     /// What would have been deleted, but another run is using it.
@@ -73,6 +75,7 @@ impl CachePruned {
         CachePruned {
             schema: SCHEMA,
             directory,
+            dry_run: false,
             deleted_files: deleted.0,
             deleted_bytes: deleted.1,
             in_use_files: in_use.0,
@@ -80,13 +83,19 @@ impl CachePruned {
             left_bytes,
         }
     }
+
+    /// The same, of what would be deleted if `dry_run`.
+    pub fn dry_run(self, dry_run: bool) -> CachePruned {
+        CachePruned { dry_run, ..self }
+    }
 }
 
 impl Report for CachePruned {
     fn page(&self) -> Page {
         let mut page = Page::new(self.directory.clone());
         let deleted = ByteSize(self.deleted_bytes);
-        page.line(format!("deleted: {}, {deleted}", files(self.deleted_files)));
+        let verb = if self.dry_run { "would be deleted" } else { "deleted" };
+        page.line(format!("{verb}: {}, {deleted}", files(self.deleted_files)));
         if self.in_use_files > 0 {
             let in_use = ByteSize(self.in_use_bytes);
             page.line(format!("kept because another run is using them: {}, {in_use}", files(self.in_use_files)));

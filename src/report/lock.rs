@@ -16,7 +16,7 @@ use crate::lock::drift::{BaseDrift, Change, ChangeKind, Direction, LayerState, M
 pub struct DriftReport {
     /// The lock.
     lock: String,
-    /// Whether anything is different.
+    /// Whether anything is different, or not known.
     drifted: bool,
     /// Whether the lock was written, so that it is as the build file now.
     written: bool,
@@ -90,6 +90,9 @@ fn differences(base: &BaseDrift) -> Vec<String> {
         Place::Both => {}
         Place::NotLocked => lines.push("is not in the lock".to_owned()),
         Place::OnlyLocked => lines.push("is in the lock, and no longer in the build file".to_owned()),
+    }
+    if let Some(problem) = &base.unknown {
+        lines.push(format!("the tag cannot be looked up: {problem}"));
     }
     if let Some(moved) = &base.moved {
         lines.push(movement(moved));

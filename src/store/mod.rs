@@ -102,6 +102,13 @@ impl Store {
         }
     }
 
+    /// A store in a directory that nobody else knows, for commands that keep nothing: without locks.
+    pub fn open_private(root: impl Into<PathBuf>) -> Result<Store, PathError> {
+        let root = root.into();
+        make_directories(&root)?;
+        Ok(Store { root, _lock: None, found: Mutex::default() })
+    }
+
     /// Where the store is.
     pub fn root(&self) -> &Path {
         &self.root
@@ -256,10 +263,7 @@ pub type Temporary = TemporaryFile;
 
 /// Makes the directories of a store and takes the lock of its users.
 fn lock_for_use(root: &Path) -> Result<File, PathError> {
-    for kind in Kind::ALL {
-        let directory = root.join(kind.directory());
-        fs::create_dir_all(&directory).context_path("create", &directory)?;
-    }
+    make_directories(root)?;
     let open = |name| {
         let path = root.join(name);
         let file = File::options().create(true).write(true).truncate(false).open(&path).context_path("open", &path)?;
@@ -274,6 +278,14 @@ fn lock_for_use(root: &Path) -> Result<File, PathError> {
     }
     lock.lock_shared().context_path("lock", &path)?;
     Ok(lock)
+}
+
+fn make_directories(root: &Path) -> Result<(), PathError> {
+    for kind in Kind::ALL {
+        let directory = root.join(kind.directory());
+        fs::create_dir_all(&directory).context_path("create", &directory)?;
+    }
+    Ok(())
 }
 
 fn is_read_only(kind: io::ErrorKind) -> bool {

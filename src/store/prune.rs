@@ -32,7 +32,9 @@ impl Store {
     ///
     /// What another winslim may be using stays: everything that was used since the first of those came that have the store
     /// open without a break.
-    pub fn prune(&self, limits: &Limits) -> Result<Pruned, PathError> {
+    ///
+    /// With `dry_run`, nothing is deleted, and the result says what would be.
+    pub fn prune(&self, limits: &Limits, dry_run: bool) -> Result<Pruned, PathError> {
         let mut contents = self.contents()?;
         // Running commands clean up after themselves, and the next one after those that were killed.
         contents.retain(|stored| stored.kind != Kind::Temporary);
@@ -46,7 +48,7 @@ impl Store {
             if !is_old && !is_too_much {
                 continue;
             }
-            if self.delete_unless_used_since(&stored, in_use_since)? {
+            if self.delete_unless_used_since(&stored, in_use_since, dry_run)? {
                 pruned.left -= stored.bytes;
                 pruned.deleted.push(stored);
             } else {
@@ -56,7 +58,7 @@ impl Store {
         Ok(pruned)
     }
 
-    fn delete_unless_used_since(&self, stored: &Stored, since: SystemTime) -> Result<bool, PathError> {
+    fn delete_unless_used_since(&self, stored: &Stored, since: SystemTime, dry_run: bool) -> Result<bool, PathError> {
         let path = self.root.join(USE_LOCK);
         // For writing: who may not write here cannot know what others use, and may not delete.
         let moment = File::options().append(true).open(&path).context_path("open", &path)?;
@@ -65,7 +67,9 @@ impl Store {
         if last_use(&stored.path).is_some_and(|used| used >= since) || is_being_filled(stored) {
             return Ok(false);
         }
-        self.delete(&stored.path)?;
+        if !dry_run {
+            self.delete(&stored.path)?;
+        }
         Ok(true)
     }
 }
@@ -124,7 +128,7 @@ mod tests {
         ] {
             let directory = tempfile::tempdir().unwrap();
             let (store, digests) = store_with(directory.path(), &[20, 40, 2]);
-            let pruned = store.prune(&limits).unwrap();
+            let pruned = store.prune(&limits, false).unwrap();
             assert_eq!(is_there(&store, &digests), stays, "{limits:?}");
             let left = stays.iter().filter(|stays| **stays).count();
             assert_eq!((pruned.left, pruned.deleted.len()), (left as u64 * 100, 3 - left));
@@ -142,7 +146,7 @@ mod tests {
         let mut partial = build.fill(&download, 8).unwrap().unwrap();
         partial.append(b"down").unwrap();
         let store = Store::open(directory.path()).unwrap();
-        let pruned = store.prune(&Limits { used_since: Some(SystemTime::now()), bytes: Some(0) }).unwrap();
+        let pruned = store.prune(&Limits { used_since: Some(SystemTime::now()), bytes: Some(0) }, false).unwrap();
         assert_eq!(is_there(&store, &digests), [false, true, false]);
         assert!(is_there(&store, &[new])[0]);
         assert_eq!((pruned.deleted.len(), pruned.in_use.len()), (2, 3));
@@ -151,7 +155,7 @@ mod tests {
         // Once nobody else has the store open, all may go.
         drop((build, store));
         let pruned =
-            Store::open(directory.path()).unwrap().prune(&Limits { used_since: None, bytes: Some(0) }).unwrap();
+            Store::open(directory.path()).unwrap().prune(&Limits { used_since: None, bytes: Some(0) }, false).unwrap();
         assert_eq!((pruned.deleted.len(), pruned.left), (3, 0));
     }
 
@@ -162,8 +166,8 @@ mod tests {
         let listed = store.contents().unwrap().remove(0);
         let since = days_ago(1);
         store.blob(&digests[0]).unwrap();
-        assert!(!store.delete_unless_used_since(&listed, since).unwrap());
+        assert!(!store.delete_unless_used_since(&listed, since, false).unwrap());
         set_age(&store, &digests[0], 2);
-        assert!(store.delete_unless_used_since(&listed, since).unwrap());
+        assert!(store.delete_unless_used_since(&listed, since, false).unwrap());
     }
 }

@@ -55,6 +55,12 @@ pub enum TransportError {
         /// What there is, or what to do, as a sentence.
         available: String,
     },
+    /// Another run is writing to a layout that is to be cleaned.
+    #[error("`{path}` is in use: another run of winslim is writing to it; try again when that is done")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A blob that the image needs is not there.
     #[error("`{place}` is incomplete: the blob {digest} is missing; copy the image again")]
     MissingBlob {

@@ -372,3 +372,27 @@ fn what_the_command_line_overrides_never_touches_the_lock() {
     sandbox.winslim(&["build"]).done();
     assert!(read(&sandbox, "winslim.lock").contains("oci:new:image"));
 }
+
+#[test]
+fn a_registry_that_is_down_hides_no_other_base() {
+    let (sandbox, registry) = (Sandbox::new(), DockerRegistry::start());
+    set_tag(&sandbox, &registry, "one", "10.0.17763.1");
+    layout(&sandbox, "base", "10.0.20348.1");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let down = format!("{}/base:x", listener.local_addr().expect("a bound socket"));
+    drop(listener);
+    let up = registry.reference("base/servercore:one");
+    build_file(&sandbox, "target = \"oci:slim-{build}:x\"", &[&up, "oci:base:image"]);
+    sandbox.winslim(&["lock"]).done();
+    set_tag(&sandbox, &registry, "one", "10.0.17763.2");
+    build_file(&sandbox, "target = \"oci:slim-{build}:x\"", &[&down, &up, "oci:base:image"]);
+    let outcome = sandbox.winslim(&["lock", "--check"]);
+    outcome.code_is(1, &[&down, "the tag cannot be looked up", &up, "10.0.17763.2"]);
+    assert!(outcome.stderr.contains("not every tag can be looked up"), "{outcome:#?}");
+    let json = sandbox.winslim(&["lock", "--check", "--format", "json"]).stdout;
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["bases"].as_array().map(Vec::len), Some(3));
+    assert!(json["bases"][0]["unknown"].is_string() && json["bases"][1].get("unknown").is_none(), "{json}");
+    // What is to be written has to be known.
+    sandbox.winslim(&["lock"]).fails(1, &["connection refused"]);
+}

@@ -13,6 +13,7 @@ mod bounds;
 mod build_cache;
 mod build_file;
 mod cache;
+mod clean_layout;
 mod copy;
 mod damage;
 mod escaping;
@@ -21,6 +22,8 @@ mod inspect;
 mod interruption;
 mod kills;
 mod layouts;
+#[cfg(target_os = "linux")]
+mod limits;
 mod links;
 mod logs;
 mod nodes;

@@ -3,6 +3,7 @@
 //!
 //! This module knows the names in a layout and its `index.json`; [`source`] reads layouts, [`target`] writes them.
 
+pub mod clean;
 pub mod source;
 pub mod target;
 
