@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Report;
 use super::bytes::{ByteSize, change, signed};
 use super::page::Page;
-use super::plan::words;
+use super::plan::{InVain, words};
 use super::table::Table;
 use crate::ledger::{Layer, Ledger};
 use crate::text::Event;
@@ -129,16 +129,7 @@ fn silent_rules(ledger: &Ledger, page: &mut Page) {
     if !silent.is_empty() {
         page.line(format!("Removed nothing: {}.", silent.join(", ")));
     }
-    // A mistake in what is to stay breaks programs.
-    let except = ledger
-        .rules
-        .iter()
-        .flat_map(|rule| rule.except_without_match.iter().map(|pattern| format!("{}, except: {pattern}", rule.rule)));
-    let keeps = ledger
-        .keeps
-        .iter()
-        .flat_map(|keep| keep.without_match.iter().map(|pattern| format!("{}, keep: {pattern}", keep.profile)));
-    let in_vain: Vec<String> = except.chain(keeps).collect();
+    let in_vain = InVain::of(&ledger.rules, &ledger.keeps).own;
     for text in in_vain.iter().take(MOST_NAMES) {
         page.line(format!("Matches nothing: {text}"));
     }

@@ -11,7 +11,7 @@ use crate::image::Config;
 use crate::layer::{EntryId, LayerStack};
 use crate::ledger::{Keep, Kept, Role, Rule};
 use crate::plan::{Action, Cause, KeepReason, LayerSummary, Plan};
-use crate::profile::RuleSet;
+use crate::profile::{RuleSet, builtin};
 use crate::text::Shown;
 
 /// What a plan says, ready to be shown.
@@ -228,15 +228,38 @@ impl Report for PlanReport {
 
 /// The patterns that match nothing in the image, with the rules that have them.
 fn silent_patterns(rules: &[Rule], keeps: &[Keep]) -> Vec<String> {
-    let of_rule = |rule: &Rule| {
-        let paths = rule.without_match.iter().map(|pattern| format!("{}: {pattern}", rule.rule));
-        let except = rule.except_without_match.iter().map(|pattern| format!("{}, except: {pattern}", rule.rule));
-        paths.chain(except).collect::<Vec<_>>()
-    };
-    let of_keep = |keep: &Keep| {
-        keep.without_match.iter().map(|pattern| format!("{}, keep: {pattern}", keep.profile)).collect::<Vec<_>>()
-    };
-    rules.iter().flat_map(of_rule).chain(keeps.iter().flat_map(of_keep)).collect()
+    let paths =
+        rules.iter().flat_map(|rule| rule.without_match.iter().map(|pattern| format!("{}: {pattern}", rule.rule)));
+    let in_vain = InVain::of(rules, keeps);
+    let built_in = (in_vain.built_in > 0)
+        .then(|| format!("{} patterns of built-in profiles that keep files of other images", in_vain.built_in));
+    paths.chain(in_vain.own).chain(built_in).collect()
+}
+
+/// Exceptions and keep rules that match nothing. A mistake in one of them breaks programs.
+pub(super) struct InVain {
+    /// Those of the user's own profiles, each with its rule.
+    pub(super) own: Vec<String>,
+    /// How many the built-in profiles have: they name what other versions of Windows need.
+    pub(super) built_in: usize,
+}
+
+impl InVain {
+    /// Collects them.
+    pub(super) fn of(rules: &[Rule], keeps: &[Keep]) -> InVain {
+        let except = rules.iter().flat_map(|rule| {
+            let profile = rule.rule.split('/').next().unwrap_or_default();
+            let line = |pattern| (profile, format!("{}, except: {pattern}", rule.rule));
+            rule.except_without_match.iter().map(line).collect::<Vec<_>>()
+        });
+        let keeps = keeps.iter().flat_map(|keep| {
+            let line = |pattern| (keep.profile.as_str(), format!("{}, keep: {pattern}", keep.profile));
+            keep.without_match.iter().map(line).collect::<Vec<_>>()
+        });
+        let is_built_in = |profile: &str| builtin::ALL.iter().any(|known| known.name == profile);
+        let (built_in, own): (Vec<_>, Vec<_>) = except.chain(keeps).partition(|(profile, _)| is_built_in(profile));
+        InVain { own: own.into_iter().map(|(_, line)| line).collect(), built_in: built_in.len() }
+    }
 }
 
 /// Why something stays, in words.
