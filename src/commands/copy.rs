@@ -126,7 +126,7 @@ impl Job<'_> {
         if part.role != PartRole::Config || matches!(self.reference, Reference::Layout(_)) {
             return Ok(self.source.fetch(&part.descriptor, store, self.progress).await?);
         }
-        let digest = store.put(&self.source.small_blob(&part.descriptor).await?)?;
-        Ok(LocalBlob::in_store(store.blob_path(&digest), true))
+        let (_, path) = store.lend(&self.source.small_blob(&part.descriptor).await?)?;
+        Ok(LocalBlob::in_store(path, true))
     }
 }

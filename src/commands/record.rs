@@ -305,8 +305,8 @@ async fn put_bytes(
     target: &Target,
     surroundings: &Surroundings,
 ) -> Result<Digest, TransportError> {
-    let digest = surroundings.store.put(bytes)?;
-    let blob = LocalBlob::in_store(surroundings.store.blob_path(&digest), true);
+    let (digest, path) = surroundings.store.lend(bytes)?;
+    let blob = LocalBlob::in_store(path, true);
     target.put_blob(&digest, bytes.len() as u64, &blob, None, base.progress()).await?;
     Ok(digest)
 }

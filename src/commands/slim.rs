@@ -163,10 +163,11 @@ pub(super) async fn slim(
     let mut rewriter = Rewriter::new(base, outbox, encoding, cache, surroundings)?;
     let limits_key = key::of_limits(&base.stack, &plan, &rewriter.settings);
     let mut limits = vec![LayerLimit::Free; count];
-    if let Some(known) = cache.limits(&limits_key, count).await? {
+    let known = cache.limits(&limits_key, count).await?;
+    if let Some(known) = &known {
         tracing::info!(limits = ?known, "an earlier build tried how far the layers may change");
-        plan = self::plan(&base.stack, rules, &known)?;
-        limits = known;
+        plan = self::plan(&base.stack, rules, known)?;
+        limits.clone_from(known);
     }
     let mut layers = loop {
         let layer = match rewriter.layers(&plan).await? {
@@ -188,7 +189,9 @@ pub(super) async fn slim(
         layer.would_have_grown = *limit == LayerLimit::Untouched;
     }
     let limits = limits.iter().any(|limit| *limit != LayerLimit::Free).then_some((limits_key, limits));
-    if let Some((key, limits)) = &limits {
+    if let Some((key, limits)) = &limits
+        && known.as_ref() != Some(limits)
+    {
         cache.keep_limits(key, limits)?;
     }
     if !additions.is_empty() {

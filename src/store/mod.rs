@@ -57,6 +57,8 @@ pub struct Store {
     _lock: Option<File>,
     /// The blobs that were there already when they were asked for.
     found: Mutex<BTreeSet<Digest>>,
+    /// Small content that could not be put into it.
+    lent: Mutex<Vec<TemporaryFile>>,
 }
 
 /// Why a blob could not be stored.
@@ -93,10 +95,10 @@ impl Store {
     pub fn open(root: impl Into<PathBuf>) -> Result<Store, PathError> {
         let root = root.into();
         match lock_for_use(&root) {
-            Ok(lock) => Ok(Store { root, _lock: Some(lock), found: Mutex::default() }),
+            Ok(lock) => Ok(Store { root, _lock: Some(lock), found: Mutex::default(), lent: Mutex::default() }),
             Err(error) if is_read_only(error.kind()) && root.join(Kind::Blob.directory()).is_dir() => {
                 let lock = File::open(root.join(LOCK)).ok().filter(|lock| lock.lock_shared().is_ok());
-                Ok(Store { root, _lock: lock, found: Mutex::default() })
+                Ok(Store { root, _lock: lock, found: Mutex::default(), lent: Mutex::default() })
             }
             Err(error) => Err(error),
         }
@@ -106,7 +108,7 @@ impl Store {
     pub fn open_private(root: impl Into<PathBuf>) -> Result<Store, PathError> {
         let root = root.into();
         make_directories(&root)?;
-        Ok(Store { root, _lock: None, found: Mutex::default() })
+        Ok(Store { root, _lock: None, found: Mutex::default(), lent: Mutex::default() })
     }
 
     /// Where the store is.
@@ -156,10 +158,17 @@ impl Store {
         TemporaryFile::new_in(&directory).context_path("create a file in", &directory)
     }
 
-    /// A temporary directory in the store, deleted with the returned value.
+    /// A temporary directory, deleted with the returned value: in the store or, if that cannot be written to, in the system's own
+    /// directory for temporary files.
     pub fn temporary_directory(&self) -> Result<TemporaryDirectory, PathError> {
         let directory = self.directory(Kind::Temporary);
-        TemporaryDirectory::new_in(&directory).context_path("create a directory in", &directory)
+        match TemporaryDirectory::new_in(&directory) {
+            Err(error) if is_read_only(error.kind()) => {
+                let directory = std::env::temp_dir();
+                TemporaryDirectory::new_in(&directory).context_path("create a directory in", &directory)
+            }
+            made => made.context_path("create a directory in", &directory),
+        }
     }
 
     /// Makes a finished temporary file the blob with this digest. The caller has computed the digest while writing.
@@ -180,6 +189,22 @@ impl Store {
             self.publish(temporary, &digest)?;
         }
         Ok(digest)
+    }
+
+    /// Has small content as a file as long as the store is open: in the store or, if that cannot be written to, elsewhere.
+    pub fn lend(&self, bytes: &[u8]) -> Result<(Digest, PathBuf), PathError> {
+        match self.put(bytes) {
+            Ok(digest) => Ok((digest, self.blob_path(&digest))),
+            Err(error) if is_read_only(error.kind()) => {
+                let directory = std::env::temp_dir();
+                let mut file = TemporaryFile::new_in(&directory).context_path("create a file in", &directory)?;
+                file.write_all(bytes).context_path("write to", file.path())?;
+                let path = file.path().to_owned();
+                self.lent.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+                Ok((Digest::of(bytes), path))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The stored bytes of the index of a layer, written by this or another version of the index format.

@@ -78,7 +78,7 @@ fn set_mode(directory: &Path, files: u32, directories: u32) {
 fn a_cache_that_cannot_be_written_to_is_read() {
     let sandbox = Sandbox::new();
     let base = base_of(&sandbox, &tiny_image(), &Format::default());
-    let profile = sandbox.file("profile.toml", &profile(&[r"Windows\Fonts"], ""));
+    let profile = sandbox.file("profile.toml", &profile(&[r"Windows\SysWOW64"], ""));
     sandbox.winslim(&["inspect", &base.reference]).done();
     let inspected = sandbox.winslim(&["inspect", &base.reference, "--format", "json"]).done();
     let cache = sandbox.path("cache/winslim");
@@ -88,7 +88,9 @@ fn a_cache_that_cannot_be_written_to_is_read() {
     assert_eq!(outcome.done(), inspected);
     winslim_as_reader(&sandbox, &["cache", "info"]).done();
     winslim_as_reader(&sandbox, &["cache", "verify"]).done();
-    let target = format!("oci:{}:x", sandbox.path("slim").display());
+    std::fs::create_dir(sandbox.path("open")).expect("the sandbox can be written to");
+    set_mode(&sandbox.path("open"), 0o644, 0o777);
+    let target = format!("oci:{}:x", sandbox.path("open/slim").display());
     let place = cache.display().to_string();
     winslim_as_reader(&sandbox, &["build", &base.reference, "-p", &profile, "-t", &target])
         .fails(1, &["permission denied", &place, "--cache-dir"]);
@@ -97,6 +99,33 @@ fn a_cache_that_cannot_be_written_to_is_read() {
     set_mode(&cache, 0o644, 0o755);
     sandbox.winslim(&["cache", "verify"]).done();
     sandbox.winslim(&["build", &base.reference, "-p", &profile, "-t", &target]).done();
+}
+
+#[test]
+fn a_cache_that_has_everything_need_not_be_written_to() {
+    let sandbox = Sandbox::new();
+    let base = base_of(&sandbox, &tiny_image(), &Format::default());
+    let profile = sandbox.file("profile.toml", &profile(&[r"Windows\SysWOW64"], ""));
+    let build = |target: &str| {
+        let target = format!("oci:{}:x", sandbox.path(target).display());
+        ["build", &base.reference, "-p", &profile, "-t", &target].map(str::to_owned)
+    };
+    let run = |arguments: &[String], run: fn(&Sandbox, &[&str]) -> Outcome| {
+        run(&sandbox, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).done()
+    };
+    let expected = run(&build("slim"), Sandbox::winslim);
+    let digest = expected.trim().rsplit_once('@').expect("a digest").1;
+    set_mode(&sandbox.path(""), 0o644, 0o755);
+    set_mode(&sandbox.path("cache/winslim"), 0o444, 0o555);
+    std::fs::create_dir(sandbox.path("open")).expect("the sandbox");
+    set_mode(&sandbox.path("open"), 0o644, 0o777);
+    // The ledger names the target, so it is new each time.
+    let built = run(&build("open/slim"), winslim_as_reader);
+    assert!(built.trim().ends_with(digest), "{built}");
+    let copy = format!("oci:{}:x", sandbox.path("open/copy").display());
+    winslim_as_reader(&sandbox, &["copy", &base.reference, &copy]).done();
+    winslim_as_reader(&sandbox, &["verify", &base.reference]).done();
+    set_mode(&sandbox.path("cache/winslim"), 0o644, 0o755);
 }
 
 #[test]
