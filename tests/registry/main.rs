@@ -434,7 +434,8 @@ async fn a_foreign_layer_comes_from_its_url_without_credentials() {
     missing.urls = vec![url("gone")];
     let error = registry.pull_blob(&target, &missing, &store, &Silent).await.unwrap_err();
     assert!(matches!(error, RegistryError::ForeignLayer { .. }), "{error}");
-    assert!(error.to_string().contains("not here"), "{error}");
+    // What a server that need not be public says is not repeated.
+    assert!(!error.to_string().contains("not here"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
