@@ -224,6 +224,14 @@ pub struct Build {
     /// Write a report on this build into this file as a page for a browser
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Add the result to the index that the target's tag leads to: images for other versions of Windows stay. Two builds must not
+    /// add to one tag at the same moment
+    #[arg(long)]
+    pub append: bool,
+    /// In a registry, give each image a tag of its own as well, such as TAG-windows-17763, so that jobs that delete untagged
+    /// manifests keep the images of an index
+    #[arg(long)]
+    pub tag_children: bool,
     /// Do not attach the ledger to the pushed image
     #[arg(long)]
     pub no_attach: bool,

@@ -19,11 +19,11 @@ use super::push::push;
 use super::record::{self, Documents};
 use super::slim::{self, Encoding, Slimmed};
 use super::targets::{self, Group};
-use super::{Surroundings, check_file, pins, write_file};
+use super::{Surroundings, check_file, pins, present, write_file};
 use crate::build_file::Values;
 use crate::cli;
 use crate::error::ExitStatus;
-use crate::image::Digest;
+use crate::image::{Digest, Document};
 use crate::inspect::SizeModel;
 use crate::inspect::policy::{Condition, Facts};
 use crate::layer::LayerStack;
@@ -66,6 +66,11 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
     let lock = lock_of(&order, &found);
     let files = Files::of(&order, &found)?;
     let groups = targets::groups(&order.target, &found)?;
+    if let Some(group) = groups.iter().find(|group| order.append && matches!(group.reference, Reference::OciArchive(_)))
+    {
+        let text = format!("an archive is written as a whole, so nothing can be added to `{}`", group.reference);
+        return Err(Usage(text).into());
+    }
     let mut targets = Vec::new();
     for group in &groups {
         targets.push(Target::open(&group.reference, &surroundings.registry).await?);
@@ -85,9 +90,14 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
     for (group, target) in groups.iter().zip(targets) {
         // All members have the same root.
         if let Some(&member) = group.members.first() {
+            if order.tag_children {
+                tag_children(group, &target, &built).await?;
+            }
             let Built { base, documents, .. } = &built[member];
-            let platform = base.platform_of(documents.root(), &documents.config);
-            results.push(Shown::line(&target.tag(documents.root(), platform.as_ref()).await?));
+            let joined = join(group, &built, order.append, surroundings).await?;
+            let root = joined.as_ref().unwrap_or_else(|| documents.root());
+            let platform = base.platform_of(root, &documents.config);
+            results.push(Shown::line(&target.tag(root, platform.as_ref()).await?));
         }
         target.finish(&*surroundings.progress).await?;
     }
@@ -115,6 +125,56 @@ async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &
     }
     surroundings.printer.result(&Shown::concat(results))?;
     Ok(ExitStatus::Done)
+}
+
+/// Looks at what the tag of a target leads to, right before it is moved: with `append`, the index with the results in it; without,
+/// a warning about images that the tag does not lead to any more. Registries cannot move a tag only if nobody else has moved it,
+/// so two builds that add to one tag at the same moment can still lose one of the results.
+async fn join(
+    group: &Group,
+    built: &[Built<'_>],
+    append: bool,
+    surroundings: &Surroundings,
+) -> Result<Option<Document>> {
+    let present = match present::read(&group.reference, surroundings).await {
+        Ok(present) => present,
+        Err(error) if append => {
+            return Err(error.context(format!("cannot add to what `{}` leads to", group.reference)));
+        }
+        Err(error) => {
+            tracing::info!(reason = format!("{error:#}"), "what the tag leads to now is not known");
+            None
+        }
+    };
+    let Some(present) = present else { return Ok(None) };
+    let others = present.others(group, built);
+    if append {
+        return Ok((!others.is_empty()).then(|| present.joined(group, built)));
+    }
+    if !others.is_empty() {
+        let (target, others) = (&group.reference, others.join(", "));
+        surroundings.printer.warn(&format!(
+            "`{target}` does not lead to the images for {others} any more; with --append they would stay"
+        ));
+    }
+    Ok(None)
+}
+
+/// Gives each image a tag of its own, such as `TAG-windows-17763`, so that what cleans up untagged manifests keeps it.
+async fn tag_children(group: &Group, target: &Target, built: &[Built<'_>]) -> Result<()> {
+    let Some(tag) = group.reference.tag() else { return Ok(()) };
+    for &member in &group.members {
+        let Documents { config, manifest, .. } = &built[member].documents;
+        let platform = config.platform();
+        let Some(version) = platform.version() else { continue };
+        let architecture = match platform.architecture.as_str() {
+            "amd64" => String::new(),
+            other => format!("-{other}"),
+        };
+        let child = format!("{tag}-windows-{}{architecture}", version.build());
+        target.tag_child(&manifest.document, &child).await?;
+    }
+    Ok(())
 }
 
 /// A slimmed image that a Windows host would import, ready to be pushed.
@@ -266,7 +326,11 @@ async fn attach_ledgers(
         for (group, target) in places.filter(|(group, _)| group.members.contains(&number)) {
             let Built { base, slimmed, documents, .. } = built;
             let rules = &order.bases[number].rules;
-            let ledger = record::ledger(base, rules, slimmed, documents, &group.reference, order.time);
+            let mut ledger = record::ledger(base, rules, slimmed, documents, &group.reference, order.time);
+            if order.append {
+                // The index changes with each build that adds to it.
+                ledger.result.index = None;
+            }
             if documents.changed && order.attach {
                 // An image that did not change has no build to record.
                 record::attach(&ledger, documents, base, target, surroundings).await?;

@@ -22,6 +22,7 @@ mod order;
 mod panic;
 mod pins;
 mod plan;
+mod present;
 mod profile;
 mod push;
 mod record;

@@ -30,6 +30,10 @@ pub(super) struct Order {
     pub(super) encoding: Encoding,
     /// What `SOURCE_DATE_EPOCH` asks for, in seconds since 1970.
     pub(super) time: Option<u64>,
+    /// Whether the results join the index that the target's tag leads to.
+    pub(super) append: bool,
+    /// Whether each image gets a tag of its own.
+    pub(super) tag_children: bool,
     /// The lock, for a build file.
     pub(super) lock: Option<Locked>,
 }
@@ -101,6 +105,8 @@ fn of_image(image: &str, arguments: &Build) -> Result<Order> {
         ledger: arguments.ledger.clone().map(FileName::Fixed),
         summary: arguments.summary.clone().map(FileName::Fixed),
         report: arguments.report.clone().map(FileName::Fixed),
+        append: arguments.append,
+        tag_children: arguments.tag_children,
         attach: !arguments.no_attach,
         encoding: encoding(arguments, None)?,
         time: source_date_epoch()?,
@@ -149,6 +155,8 @@ fn of_file(arguments: &Build) -> Result<Order> {
         ledger: name(&arguments.ledger, &file.ledger)?,
         summary: name(&arguments.summary, &file.summary)?,
         report: name(&arguments.report, &file.report)?,
+        append: arguments.append,
+        tag_children: arguments.tag_children,
         attach: !arguments.no_attach,
         encoding: encoding(arguments, Some(&file))?,
         time: source_date_epoch()?,

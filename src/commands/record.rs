@@ -92,8 +92,9 @@ pub(super) fn documents(
         },
     );
     let manifest = Manifest::parse(manifest).context("the new manifest cannot be read back")?;
-    let index = index_of(&manifest.document, &config, base);
-    Ok(Documents { config, manifest, index: Some(index), changed })
+    // A single image needs no index of its own, whose only child registries would clean up as untagged.
+    let index = image.index.is_some().then(|| index_of(&manifest.document, &config, base));
+    Ok(Documents { config, manifest, index, changed })
 }
 
 fn index_of(manifest: &Document, config: &Config, base: &BaseImage<'_>) -> Document {

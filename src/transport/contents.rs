@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::TransportError;
-use super::listing::Root;
 use super::source::{Image, Source};
 use crate::image::document::DocumentError;
 use crate::image::{Descriptor, Digest, Document, Index, Manifest, media_type};
@@ -67,10 +66,7 @@ impl Contents {
 impl Source {
     /// Everything that the reference leads to, whatever machines it is for.
     pub async fn contents(&self) -> Result<Contents, TransportError> {
-        let root = match self.root().await? {
-            Root::Manifest(document) => document,
-            Root::Index(index) | Root::Layout(index) => index.document,
-        };
+        let root = self.root_document().await?;
         self.contents_of_root(root).await
     }
 

@@ -189,6 +189,14 @@ impl Source {
         Ok(if is_listed { Root::Layout(index) } else { Root::Index(index) })
     }
 
+    /// The document that the reference itself leads to: an index or a manifest.
+    pub async fn root_document(&self) -> Result<Document, TransportError> {
+        Ok(match self.root().await? {
+            Root::Manifest(document) => document,
+            Root::Index(index) | Root::Layout(index) => index.document,
+        })
+    }
+
     /// What a layout says of what refers to its documents; a registry is asked for each.
     pub(super) fn referrers_in_layout(&self) -> Result<Referrers, TransportError> {
         match &self.place {

@@ -146,6 +146,14 @@ impl Target {
         Ok(format!("{}@{}", self.reference, document.digest()))
     }
 
+    /// Lets another tag of a registry lead to a manifest that was put; other places need none to keep it.
+    pub async fn tag_child(&self, document: &Document, tag: &str) -> Result<(), TransportError> {
+        match &self.place {
+            Place::Registry(registry, name) => Ok(registry.push_document(name, document, Some(tag)).await?),
+            Place::Layout(_) | Place::OciArchive(_) => Ok(()),
+        }
+    }
+
     /// Ends the work: an archive is written only now.
     pub async fn finish(self, progress: &dyn Progress) -> Result<(), TransportError> {
         match self.place {

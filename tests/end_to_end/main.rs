@@ -5,6 +5,7 @@ mod generator;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod append;
 mod bad_cache;
 mod bad_image;
 mod bad_profile;
