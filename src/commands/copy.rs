@@ -51,8 +51,15 @@ pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<
     };
     let progress = surroundings.printer.progress();
     let job = Job { source: &source, target: &target, reference: &reference, progress: &*progress, surroundings };
-    let copies = contents.parts.iter().map(|part| job.copy(part));
-    stream::iter(copies).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    // Configs last: a copy that fails at a layer leaves nothing behind that is only there for its sake.
+    let (configs, others): (Vec<&Part>, Vec<&Part>) =
+        contents.parts.iter().partition(|part| part.role == PartRole::Config);
+    for parts in [others, configs] {
+        stream::iter(parts.into_iter().map(|part| job.copy(part)))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
+    }
     for document in &contents.documents {
         target.put_document(document).await.map_err(refused)?;
     }
