@@ -1,7 +1,9 @@
 //! Plans for small made-up images, checked entry by entry.
 
+mod oracle;
 mod savings;
 mod scale;
+mod utility_vm;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

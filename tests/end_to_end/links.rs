@@ -161,3 +161,21 @@ fn names_that_are_replaced_above_can_be_dropped() {
     let after = Manifest::of_layout(&sandbox.path("slim"));
     assert!(after.sizes()[0] < base.written.layers[0].blob.size, "nothing was dropped");
 }
+
+#[test]
+fn no_link_leads_into_a_utility_vm_that_is_not_there_yet() {
+    let mut image = tiny_image();
+    image.layers[0].made("Files/a/1", 3_000);
+    image.layers[0].hard_link("UtilityVM/Files/a1", "Files/a/1");
+    for ballast in ["Files/ballast/0.bin", "Files/ballast/1.bin"] {
+        image.layers[0].made(ballast, 20_000);
+    }
+    // The update links to a file of the base, and has nothing of the UtilityVM.
+    let mut update = Layer::new("update");
+    update.directory("Files");
+    update.directory("Hives");
+    update.hard_link("Files/x/1", "Files/a/1");
+    update.made("Files/ballast/2.bin", 20_000);
+    image.layers.push(update);
+    build_and_check(&image, &["a", "ballast"], "", &[]);
+}
