@@ -53,6 +53,10 @@ pub struct Global {
     /// Let a layer unpack to SIZE, as in `40GB` [default: 1,100 times its compressed size, and 1 GiB]
     #[arg(long, global = true, value_name = "SIZE", help_heading = "Global options")]
     pub max_unpacked: Option<String>,
+    /// Let profiles and build files name files in this directory too, and not only in their own and in the working directory;
+    /// may be given several times
+    #[arg(long, global = true, value_name = "DIRECTORY", help_heading = "Global options")]
+    pub allow_path: Vec<PathBuf>,
     /// Say nothing but errors, and the result
     #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "verbose")]
     pub quiet: bool,

@@ -9,7 +9,7 @@ use super::template::{Template, Values};
 use crate::fault::{Fault, Source, TextError, read_text};
 use crate::image::{OsVersion, PlatformRequest};
 use crate::inspect::policy::Condition;
-use crate::profile::Shadowed;
+use crate::profile::{OutOfBounds, Shadowed, check_named};
 use crate::transport::Reference;
 
 /// A build file that was read and checked.
@@ -63,10 +63,14 @@ pub enum BuildFileError {
     /// It cannot be read.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// It lies elsewhere than it seems.
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
 }
 
-/// Reads the build file at a path.
-pub fn load(path: &Path) -> Result<BuildFile, BuildFileError> {
+/// Reads the build file at a path. If it is a link that leads elsewhere, one of the directories has to be allowed.
+pub fn load(path: &Path, allowed: &[PathBuf]) -> Result<BuildFile, BuildFileError> {
+    check_named(path, allowed)?;
     let text = read_text("read the build file", path)?;
     let name = path.display().to_string();
     let directory = path.parent().unwrap_or(Path::new(""));

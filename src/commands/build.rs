@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: cli::Build, surroundings: &Surroundings) -> R
 }
 
 async fn run_with(arguments: &cli::Build, cache_from: &[String], surroundings: &Surroundings) -> Result<ExitStatus> {
-    let order = order::order(arguments)?;
+    let order = order::order(arguments, &surroundings.allowed)?;
     let locked = order.lock.as_ref().and_then(|locked| locked.lock.as_ref());
     // What is to be checked in full is made anew.
     let reads = !order.encoding.read_back;

@@ -127,7 +127,7 @@ fn has_lines(cause: &(dyn Error + 'static)) -> bool {
     cause.is::<WouldNotImport>()
         || cause.is::<NotAsLocked>()
         || cause.is::<Choices>()
-        || matches!(cause.downcast_ref(), Some(ProfileError::Fault(_)))
+        || matches!(cause.downcast_ref(), Some(ProfileError::Faults(_)))
         || matches!(cause.downcast_ref(), Some(BuildFileError::Fault(_)))
         || matches!(cause.downcast_ref(), Some(LockError::Fault(_)))
         || matches!(cause.downcast_ref(), Some(ConfigError::Fault(_)))

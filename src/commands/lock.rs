@@ -17,10 +17,10 @@ use crate::report::lock::DriftReport;
 use crate::text::Shown;
 
 pub(super) async fn run(arguments: cli::Lock, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let file = build_file::load(&arguments.file)?;
+    let file = build_file::load(&arguments.file, &surroundings.allowed)?;
     let path = pins::lock_path(&arguments.file);
-    let old = lock::read(&path)?;
-    let wanted = pins::wanted(&file, &[])?;
+    let old = lock::read(&path, &surroundings.allowed)?;
+    let wanted = pins::wanted(&file, &[], &surroundings.allowed)?;
     let follows = follows(&arguments, &wanted)?;
 
     let old = old.unwrap_or_else(|| Lock::new(Vec::new()));

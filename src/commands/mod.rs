@@ -132,7 +132,7 @@ fn dispatch(cli: Cli, registry: &OnceCell<RegistryOptions>, printer: &Printer) -
             cache::clean_layout(&layout, &arguments, printer)
         }
         Command::Cache(verb) => cache::run(verb, surroundings()?),
-        Command::Profile(verb) => profile::run(verb, printer),
+        Command::Profile(verb) => profile::run(verb, &cli.global.allow_path, printer),
         Command::Completions { shell } => shell::completions(shell, printer),
         Command::Man => shell::manual(printer),
         Command::Version => {
@@ -169,6 +169,8 @@ struct Surroundings {
     progress: Arc<dyn Progress>,
     /// How many bytes a layer may unpack to even if that is far more than its size makes likely.
     max_unpacked: Option<u64>,
+    /// Directories in which profiles may name files, besides their own.
+    allowed: Vec<PathBuf>,
 }
 
 impl Surroundings {
@@ -198,7 +200,8 @@ impl Surroundings {
 
     fn with(store: Store, global: &Global, registry: RegistryOptions, printer: Printer) -> Result<Surroundings> {
         let max_unpacked = global.max_unpacked.as_deref().map(|text| size("--max-unpacked", text)).transpose()?;
-        Ok(Surroundings { store, registry, printer, progress: Arc::from(printer.progress()), max_unpacked })
+        let allowed = global.allow_path.clone();
+        Ok(Surroundings { store, registry, printer, progress: Arc::from(printer.progress()), max_unpacked, allowed })
     }
 }
 

@@ -83,18 +83,18 @@ impl Name {
 }
 
 /// Finds out what a build is to do. No image is asked for yet.
-pub(super) fn order(arguments: &Build) -> Result<Order> {
+pub(super) fn order(arguments: &Build, allowed: &[PathBuf]) -> Result<Order> {
     match &arguments.image {
-        Some(image) => of_image(image, arguments),
-        None => of_file(arguments),
+        Some(image) => of_image(image, arguments, allowed),
+        None => of_file(arguments, allowed),
     }
 }
 
-fn of_image(image: &str, arguments: &Build) -> Result<Order> {
+fn of_image(image: &str, arguments: &Build, allowed: &[PathBuf]) -> Result<Order> {
     let platform = arguments.platform.as_deref().map(str::parse).transpose()?;
     let reference = image.parse()?;
     let base = Base { image: image.to_owned(), reference, platform, profiles: arguments.profiles.clone() };
-    let rules = profile::load(&arguments.profiles)?;
+    let rules = profile::load_allowing(None, &arguments.profiles, allowed)?;
     let inputs = Inputs::new(base.image.clone(), arguments.platform.clone(), &rules, Vec::new());
     let target = arguments.target.clone();
     let target = target.ok_or_else(|| Usage("--target is missing: where does the result go?".to_owned()))?;
@@ -114,17 +114,17 @@ fn of_image(image: &str, arguments: &Build) -> Result<Order> {
     })
 }
 
-fn of_file(arguments: &Build) -> Result<Order> {
+fn of_file(arguments: &Build, allowed: &[PathBuf]) -> Result<Order> {
     let path = arguments.file.as_deref().unwrap_or(Path::new(DEFAULT_NAME));
-    let file = build_file::load(path)?;
+    let file = build_file::load(path, allowed)?;
     if let Some(base) = file.bases.iter().find(|base| base.profiles.is_empty() && arguments.profiles.is_empty()) {
         let text =
             format!("`{}` names no profiles for `{}`; add `profiles`, or give --profile", path.display(), base.image);
         return Err(Usage(text).into());
     }
-    let bases = pins::wanted(&file, &arguments.profiles)?;
+    let bases = pins::wanted(&file, &arguments.profiles, allowed)?;
     let lock_path = pins::lock_path(path);
-    let lock = lock::read(&lock_path)?;
+    let lock = lock::read(&lock_path, allowed)?;
     if arguments.locked {
         check_locked(&lock_path, lock.as_ref(), &bases)?;
     }

@@ -24,15 +24,15 @@ pub(super) fn lock_path(build_file: &Path) -> PathBuf {
 }
 
 /// The bases of a build file with what their profiles say; `profiles`, if there are any, take the place of the file's.
-pub(super) fn wanted(file: &BuildFile, profiles: &[String]) -> Result<Vec<Wanted>> {
-    file.bases.iter().map(|base| wanted_base(file, base, profiles)).collect()
+pub(super) fn wanted(file: &BuildFile, profiles: &[String], allowed: &[PathBuf]) -> Result<Vec<Wanted>> {
+    file.bases.iter().map(|base| wanted_base(file, base, profiles, allowed)).collect()
 }
 
-fn wanted_base(file: &BuildFile, base: &Base, profiles: &[String]) -> Result<Wanted> {
+fn wanted_base(file: &BuildFile, base: &Base, profiles: &[String], allowed: &[PathBuf]) -> Result<Wanted> {
     let mut rules = match profiles {
-        [] => profile::load_in(&file.directory, &base.profiles)
+        [] => profile::load_allowing(Some(&file.directory), &base.profiles, allowed)
             .with_context(|| format!("cannot load the profiles of `{}`", base.image))?,
-        profiles => profile::load(profiles)?,
+        profiles => profile::load_allowing(None, profiles, allowed)?,
     };
     if let Some(shadowed) = file.shadowed {
         rules.shadowed = shadowed;

@@ -12,7 +12,7 @@ use crate::report::plan::PlanReport;
 use crate::rewrite::additions::Additions;
 
 pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let rules = profile::load(&arguments.profiles)?;
+    let rules = profile::load_allowing(None, &arguments.profiles, &surroundings.allowed)?;
     let base = base::open(&arguments.image, surroundings).await?;
     let (stack, rules) = (&*base.stack, &rules);
     // Neither needs the other, and each takes about as long.
@@ -25,7 +25,7 @@ pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<
     let plan = plan?;
     let additions = Additions::collect(&rules.adds, stack)?;
     let mut warnings = plan.warnings.clone();
-    warnings.extend(slim::fit_warnings(rules, &base.image));
+    warnings.extend(slim::fit_warnings(rules, &base.image, stack, &plan));
     for warning in &warnings {
         surroundings.printer.warn(warning);
     }

@@ -185,7 +185,7 @@ pub(super) fn ledger(
     let version = config.platform().version();
     let layers = layers(base, slimmed, documents);
     let mut warnings = slimmed.plan.warnings.clone();
-    warnings.extend(fit_warnings(rules, &base.image));
+    warnings.extend(fit_warnings(rules, &base.image, &base.stack, &slimmed.plan));
     for (number, layer) in slimmed.layers.iter().enumerate().filter(|(_, layer)| layer.would_have_grown) {
         let digest = layer.index.digest.short();
         warnings.push(format!("layer {number} ({digest}) stays as it is: rewritten, it would have become larger"));

@@ -13,7 +13,7 @@ use super::rewriter::{Rewriter, Rewritten, publish};
 use crate::image::media_type::Compression;
 use crate::image::{Config, Digest, Document, Index, Manifest};
 use crate::layer::{LayerIndex, LayerStack};
-use crate::plan::{LayerLimit, Plan, plan};
+use crate::plan::{LayerLimit, Plan, lost_programs, plan};
 use crate::printer::Printer;
 use crate::profile::RuleSet;
 use crate::rewrite::additions::Additions;
@@ -22,6 +22,7 @@ use crate::rewrite::output::{DEFAULT_GZIP_LEVEL, DEFAULT_ZSTD_LEVEL};
 use crate::rewrite::{LayerWriter, Settings};
 use crate::transport::{Artifacts, Image, LocalBlob};
 use crate::verify::{Finding, ImageFacts, REGISTRY_VERSION, Severity, Subject, verify};
+use crate::windows::program::Start;
 
 /// How new layers are encoded.
 #[derive(Debug, Clone, Copy)]
@@ -108,8 +109,8 @@ pub(super) fn check_base(base: &BaseImage<'_>, printer: &Printer) -> Result<()> 
 const FAMILIES: [&str; 4] = ["nanoserver", "servercore", "server", "windows"];
 
 /// What profiles say they are meant for and this image is not, and what of the image the result will not repeat.
-pub(super) fn fit_warnings(rules: &RuleSet, image: &Image) -> Vec<String> {
-    let mut warnings = Vec::new();
+pub(super) fn fit_warnings(rules: &RuleSet, image: &Image, stack: &LayerStack, plan: &Plan) -> Vec<String> {
+    let mut warnings = lost_programs(stack, rules, plan, &Start::of(&image.config));
     let (steps, layers) = (&image.config.history, image.manifest.layers.len());
     let told = steps.iter().filter(|step| !step.empty_layer).count();
     if !steps.is_empty() && told != layers {

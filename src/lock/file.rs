@@ -1,12 +1,13 @@
 //! Reading a lock.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Lock, VERSION};
 use crate::fault::{Fault, Source, TextError, read_text};
+use crate::profile::{OutOfBounds, check_named};
 
 /// Why a lock cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +18,14 @@ pub enum LockError {
     /// It cannot be read.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// It lies elsewhere than it seems.
+    #[error(transparent)]
+    OutOfBounds(#[from] OutOfBounds),
 }
 
 /// Reads the lock at a path; nothing if there is no such file.
-pub fn read(path: &Path) -> Result<Option<Lock>, LockError> {
+pub fn read(path: &Path, allowed: &[PathBuf]) -> Result<Option<Lock>, LockError> {
+    check_named(path, allowed)?;
     let text = match read_text("read the lock", path) {
         Ok(text) => text,
         Err(TextError::Path(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -13,6 +13,7 @@ mod alone;
 mod links;
 mod matcher;
 mod pinned;
+mod programs;
 mod remove;
 mod savings;
 mod select;
@@ -25,6 +26,7 @@ use crate::layer::{EntryId, LayerStack};
 use crate::profile::pattern::TooManyPatterns;
 use crate::profile::{RuleNumber, RuleSet, Shadowed};
 
+pub use programs::lost_programs;
 pub use savings::{KeepOutcome, LayerSummary, RuleOutcome};
 pub use select::{KeepReason, Kept};
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use super::bounds::Bounds;
 use super::model::{self, Match, Profile};
+use super::parse::MOST_MISTAKES;
 use super::pattern::{Pattern, PatternSet};
 use super::rules::{self, AddRule, KeepRule, RemoveRule, RuleSet};
 use super::{load, target};
@@ -13,34 +15,45 @@ use crate::error::reason;
 use crate::fault::{Fault, Source};
 use crate::image::edit::ImageSettings;
 
-/// Adds the rules of a profile to those of the profiles before it. `directory` is where its relative paths begin.
+/// Where a profile lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Where its relative paths begin.
+    pub(super) directory: &'a Path,
+    /// Where the files may lie that it names.
+    pub(super) bounds: &'a Bounds,
+}
+
+/// Adds the rules of a profile to those of the profiles before it. What is wrong is added to `faults`, all of it.
 pub(super) fn add_rules(
     profile: Profile,
     source: Source<'_>,
-    directory: &Path,
+    place: &Place<'_>,
     rules: &mut RuleSet,
-) -> Result<(), Box<Fault>> {
-    check_name(source, &profile.name, "name")?;
+    faults: &mut Vec<Fault>,
+) {
+    let mut faults = Collector { faults };
+    faults.check(check_name(source, &profile.name, "name"));
     let name = profile.name.into_inner();
     let mut ids = BTreeSet::new();
     for rule in profile.remove {
-        check_name(source, &rule.id, "id")?;
+        faults.check(check_name(source, &rule.id, "id"));
         if !ids.insert(rule.id.get_ref().clone()) {
             let message = format!("a rule before this one has the id `{}` too; ids are unique", rule.id.get_ref());
-            return Err(source.fault(rule.id.span(), message));
+            faults.check::<()>(Err(source.fault(rule.id.span(), message)));
         }
         rules.removes.push(RemoveRule {
             profile: name.clone(),
             id: rule.id.into_inner(),
-            paths: required_patterns(source, &rule.paths)?,
-            except: patterns(source, &rule.except)?,
+            paths: required_patterns(source, &rule.paths, &mut faults),
+            except: patterns(source, &rule.except, &mut faults),
             reason: rule.reason,
             price: rule.price,
             required: rule.matching == Match::Required,
         });
     }
     for rule in profile.keep {
-        let paths = required_patterns(source, &rule.paths)?;
+        let paths = required_patterns(source, &rule.paths, &mut faults);
         rules.keeps.push(KeepRule {
             profile: name.clone(),
             paths,
@@ -49,13 +62,36 @@ pub(super) fn add_rules(
         });
     }
     for rule in profile.add {
-        rules.adds.push(addition(source, directory, &name, &rule)?);
+        rules.adds.extend(faults.check(addition(source, place, &name, &rule)));
     }
-    rules::update(&mut rules.image, image_settings(source, profile.image)?);
+    if let Some(settings) = faults.check(image_settings(source, profile.image)) {
+        rules::update(&mut rules.image, settings);
+    }
     if let Some(shadowed) = profile.layers.shadowed {
         rules.shadowed = shadowed;
     }
-    Ok(())
+}
+
+/// Takes up what is wrong, as far as people would read it.
+struct Collector<'a> {
+    faults: &'a mut Vec<Fault>,
+}
+
+impl Collector<'_> {
+    fn check<T>(&mut self, result: Result<T, Box<Fault>>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.faults.push(*fault);
+                None
+            }
+        }
+    }
+
+    /// Whether nobody would read more. Finding the line of a mistake takes a look through the text.
+    fn is_full(&self) -> bool {
+        self.faults.len() > MOST_MISTAKES
+    }
 }
 
 /// A path in a profile, with `\` as good as `/` on every system, and without components `.` inside.
@@ -74,30 +110,40 @@ fn check_name(source: Source<'_>, name: &Spanned<String>, key: &str) -> Result<(
     Ok(())
 }
 
-fn required_patterns(source: Source<'_>, texts: &Spanned<Vec<Spanned<String>>>) -> Result<PatternSet, Box<Fault>> {
+fn required_patterns(
+    source: Source<'_>,
+    texts: &Spanned<Vec<Spanned<String>>>,
+    faults: &mut Collector<'_>,
+) -> PatternSet {
     if texts.get_ref().is_empty() {
-        return Err(source.fault(texts.span(), "the rule names no path; give it one or remove the rule"));
+        faults.check::<()>(Err(source.fault(texts.span(), "the rule names no path; give it one or remove the rule")));
     }
-    patterns(source, texts.get_ref())
+    patterns(source, texts.get_ref(), faults)
 }
 
-fn patterns(source: Source<'_>, texts: &[Spanned<String>]) -> Result<PatternSet, Box<Fault>> {
-    let parse = |text: &Spanned<String>| {
-        Pattern::parse(text.get_ref()).map_err(|error| source.fault(text.span(), error.to_string()))
-    };
-    let parsed = texts.iter().map(parse).collect::<Result<_, _>>()?;
-    PatternSet::new(parsed)
-        .map_err(|error| source.fault(texts.first().map(Spanned::span).unwrap_or_default(), error.to_string()))
+fn patterns(source: Source<'_>, texts: &[Spanned<String>], faults: &mut Collector<'_>) -> PatternSet {
+    let mut parsed = Vec::with_capacity(texts.len());
+    for text in texts {
+        match Pattern::parse(text.get_ref()) {
+            Ok(pattern) => parsed.push(pattern),
+            Err(_) if faults.is_full() => break,
+            Err(error) => drop(faults.check::<()>(Err(source.fault(text.span(), error.to_string())))),
+        }
+    }
+    let span = || texts.first().map(Spanned::span).unwrap_or_default();
+    let set = PatternSet::new(parsed).map_err(|error| source.fault(span(), error.to_string()));
+    faults.check(set).unwrap_or_default()
 }
 
-fn addition(source: Source<'_>, directory: &Path, profile: &str, rule: &model::Add) -> Result<AddRule, Box<Fault>> {
+fn addition(source: Source<'_>, place: &Place<'_>, profile: &str, rule: &model::Add) -> Result<AddRule, Box<Fault>> {
     let text = rule.target.get_ref();
     let wrong_target = |problem: &str| source.fault(rule.target.span(), format!("the target `{text}` {problem}"));
     let target = target::parse(text).map_err(|problem| wrong_target(&problem))?;
     if rule.source.get_ref().is_empty() {
         return Err(source.fault(rule.source.span(), "the source is empty; name a file or a directory"));
     }
-    let path = resolve_path(directory, rule.source.get_ref());
+    let path = resolve_path(place.directory, rule.source.get_ref());
+    place.bounds.check(&path).map_err(|error| source.fault(rule.source.span(), error.to_string()))?;
     let is_directory = load::is_directory(&path).map_err(|error| {
         let message = format!("cannot read the source `{}`: {}", path.display(), reason(&error));
         source.fault(rule.source.span(), message)

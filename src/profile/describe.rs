@@ -5,8 +5,8 @@ use comfy_table::{ContentArrangement, Table};
 
 use super::Shadowed;
 use super::builtin;
-use super::fault::ProfileError;
-use super::load;
+use super::fault::{Faults, ProfileError};
+use super::parse::parse;
 use super::pattern::PatternSet;
 use super::rules::RuleSet;
 use crate::fault::Source;
@@ -19,7 +19,10 @@ pub fn list() -> Result<String, ProfileError> {
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["NAME", "RISK", "SUMMARY"]);
     for known in builtin::ALL {
-        let profile = load::parse(Source { name: known.name, text: known.text })?;
+        let mut faults = Vec::new();
+        let Some(profile) = parse(Source { name: known.name, text: known.text }, &mut faults) else {
+            return Err(ProfileError::Faults(Faults::new(faults)));
+        };
         table.add_row([known.name, profile.risk.as_str(), &profile.summary]);
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
@@ -102,6 +105,7 @@ fn image(settings: &ImageSettings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::load;
 
     #[test]
     fn the_list_shows_every_built_in_profile_on_one_line() {
@@ -117,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_rule_is_shown_with_all_it_says() {
-        let text = rules(&load::load(&["no-utilityvm"]).unwrap());
+        let text = rules(&load(&["no-utilityvm"]).unwrap());
         insta::assert_snapshot!(&*text, @r"
         Profiles, in the order in which they count:
           no-utilityvm (built-in, risk medium): Remove the virtual machine for Hyper-V isolation
@@ -127,14 +131,14 @@ mod tests {
           reason   containers with process isolation run on the kernel of the host and never start it
           price    `--isolation=hyperv` fails, which is the default on Windows 10 and 11, and so do Kubernetes runtime classes for Hyper-V
         ");
-        let text = rules(&load::load(&["balanced"]).unwrap());
+        let text = rules(&load(&["balanced"]).unwrap());
         assert!(text.contains("\nlayers\n  shadowed drop\n") && text.contains("\nremove drivers/driver-store\n"));
     }
 
     #[test]
     fn the_summary_counts() {
         assert_eq!(
-            summary(&load::load(&["no-utilityvm"]).unwrap()),
+            summary(&load(&["no-utilityvm"]).unwrap()),
             "1 profile: 1 rule to remove, 0 rules to keep, 0 additions"
         );
     }

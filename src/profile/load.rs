@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use toml::Spanned;
 
+use super::bounds::{Bounds, check_named};
 use super::builtin::{self, BuiltIn};
 use super::check;
-use super::fault::ProfileError;
-use super::model::{Profile, SCHEMA_VERSION};
+use super::fault::{Faults, ProfileError};
+use super::parse::parse;
+use super::pattern::check_count;
 use super::rules::{Origin, ProfileInfo, RuleSet};
 use crate::error::{IoContext, PathError};
-use crate::fault::{Fault, Source, nearest, read_text_up_to};
+use crate::fault::{Source, nearest, read_text_up_to};
 use crate::image::Digest;
 
 /// The largest profile in bytes. Generated ones name hundreds of thousands of files.
@@ -32,29 +32,57 @@ const MAX_DEPTH: usize = 32;
 ///
 /// Everything that is wrong with a profile, with its place.
 pub fn load<T: AsRef<str>>(profiles: &[T]) -> Result<RuleSet, ProfileError> {
-    load_in(Path::new(""), profiles)
+    load_allowing(None, profiles, &[])
 }
 
-/// The same with paths that begin at a directory.
+/// The same with paths that begin at a directory, in which they have to stay.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with a profile, with its place.
 pub fn load_in<T: AsRef<str>>(directory: &Path, profiles: &[T]) -> Result<RuleSet, ProfileError> {
+    load_allowing(Some(directory), profiles, &[])
+}
+
+/// The same, with more directories in which files may be read. A profile that a user names lies where they say, if it is no
+/// link that leads elsewhere; one that a build file names lies in the directory of that. What profiles name in turn lies in
+/// their directory. The working directory is good for all of them.
+///
+/// # Errors
+///
+/// Everything that is wrong with a profile, with its place.
+pub fn load_allowing<T: AsRef<str>>(
+    named_in: Option<&Path>,
+    profiles: &[T],
+    allowed: &[PathBuf],
+) -> Result<RuleSet, ProfileError> {
     let mut loader = Loader::default();
     for profile in profiles {
-        let place = Place::find(profile.as_ref(), directory).map_err(ProfileError::Unknown)?;
+        let place = Place::find(profile.as_ref(), named_in.unwrap_or(Path::new(""))).map_err(ProfileError::Unknown)?;
+        if let Place::File(path) = &place {
+            let directory = path.parent().unwrap_or(Path::new(""));
+            Bounds::new(named_in.unwrap_or(directory), allowed).check(path)?;
+            let more: Vec<PathBuf> = named_in.map(Path::to_owned).into_iter().chain(allowed.iter().cloned()).collect();
+            loader.bounds = Bounds::new(directory, &more);
+        }
         let key = place.key()?;
         if !loader.done.contains(&key) {
             loader.load(place, key)?;
         }
     }
-    Ok(loader.rules)
+    let rules = loader.rules;
+    let removes = rules.removes.iter().flat_map(|rule| rule.paths.patterns().iter().chain(rule.except.patterns()));
+    check_count(removes.chain(rules.keeps.iter().flat_map(|rule| rule.paths.patterns())))?;
+    Ok(rules)
 }
 
 /// The TOML text of a profile, given by the name of a built-in one or by a path.
-pub fn text(profile: &str) -> Result<String, ProfileError> {
-    Place::find(profile, Path::new("")).map_err(ProfileError::Unknown)?.read()
+pub fn text(profile: &str, allowed: &[PathBuf]) -> Result<String, ProfileError> {
+    let place = Place::find(profile, Path::new("")).map_err(ProfileError::Unknown)?;
+    if let Place::File(path) = &place {
+        check_named(path, allowed)?;
+    }
+    place.read()
 }
 
 /// Where a profile is.
@@ -73,6 +101,8 @@ enum Key {
 #[derive(Default)]
 struct Loader {
     rules: RuleSet,
+    /// Where the files may lie that the profile names.
+    bounds: Bounds,
     done: BTreeSet<Key>,
     /// The profiles that are being loaded, each included by the one before it, with their names for people.
     chain: Vec<(Key, String)>,
@@ -125,18 +155,28 @@ impl Loader {
         let text = place.read()?;
         let name = place.name();
         let source = Source { name: &name, text: &text };
-        let profile = parse(source)?;
+        let mut faults = Vec::new();
+        let Some(profile) = parse(source, &mut faults) else {
+            return Err(ProfileError::Faults(Faults::new(faults)));
+        };
         let (directory, origin) = match &place {
             Place::BuiltIn(_) => (Path::new(""), Origin::BuiltIn),
             Place::File(path) => (path.parent().unwrap_or(Path::new("")), Origin::File(path.clone())),
         };
         self.chain.push((key.clone(), name.clone()));
         for include in &profile.include {
-            self.include(source, directory, include)?;
+            match self.include(source, directory, include) {
+                Err(ProfileError::Faults(more)) => faults.extend(more.into_inner()),
+                result => result?,
+            }
         }
         self.chain.pop();
         self.done.insert(key);
-        self.check_unique(profile.name.get_ref(), &origin)?;
+        match self.check_unique(profile.name.get_ref(), &origin) {
+            // A circle, for one, brings the same name up again.
+            Err(_) if !faults.is_empty() => return Err(ProfileError::Faults(Faults::new(faults))),
+            result => result?,
+        }
         self.rules.profiles.push(ProfileInfo {
             name: profile.name.get_ref().clone(),
             summary: profile.summary.clone(),
@@ -146,12 +186,22 @@ impl Loader {
             digest: Digest::of(text.as_bytes()),
             origin,
         });
-        Ok(check::add_rules(profile, source, directory, &mut self.rules)?)
+        check::add_rules(
+            profile,
+            source,
+            &check::Place { directory, bounds: &self.bounds },
+            &mut self.rules,
+            &mut faults,
+        );
+        if faults.is_empty() { Ok(()) } else { Err(ProfileError::Faults(Faults::new(faults))) }
     }
 
     fn include(&mut self, source: Source<'_>, directory: &Path, include: &Spanned<String>) -> Result<(), ProfileError> {
         let fail = |message: String| source.fault(include.span(), message);
         let place = Place::find(include.get_ref(), directory).map_err(fail)?;
+        if let Place::File(path) = &place {
+            self.bounds.check(path).map_err(|error| fail(error.to_string()))?;
+        }
         let key = place.key().map_err(|error| fail(error.to_string()))?;
         if let Some(start) = self.chain.iter().position(|(known, _)| *known == key) {
             let circle = self.chain[start..].iter().chain([&self.chain[start]]).map(|(_, name)| name.as_str());
@@ -179,28 +229,13 @@ impl Loader {
     }
 }
 
-/// Whether there is a directory or a file at a path.
+/// Whether there is a directory or a file at a path; anything else is an error.
 pub(super) fn is_directory(path: &Path) -> io::Result<bool> {
-    Ok(path.metadata()?.is_dir())
-}
-
-/// Reads the text of one profile; includes and patterns are not looked at.
-pub(super) fn parse(source: Source<'_>) -> Result<Profile, Box<Fault>> {
-    /// The version alone: a later format may have keys that this winslim does not know.
-    #[derive(Deserialize)]
-    struct Head {
-        schema: Option<Spanned<i64>>,
+    let metadata = path.metadata()?;
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, and not a file"));
     }
-    let head: Head = toml::from_str(source.text).map_err(|error| source.toml_fault(&error))?;
-    let wrong = |span: Range<usize>, problem: String| {
-        Err(source.fault(span, format!("{problem}; this winslim reads `schema = {SCHEMA_VERSION}`")))
-    };
-    match head.schema {
-        Some(version) if *version.get_ref() == SCHEMA_VERSION => {}
-        Some(version) => return wrong(version.span(), format!("unknown version {} of the format", version.get_ref())),
-        None => return wrong(0..0, "the key `schema` is missing".to_owned()),
-    }
-    toml::from_str(source.text).map_err(|error| source.toml_fault(&error))
+    Ok(metadata.is_dir())
 }
 
 #[cfg(test)]

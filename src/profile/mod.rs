@@ -6,9 +6,11 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+mod bounds;
 mod check;
 mod fault;
 mod number;
+mod parse;
 mod rules;
 mod target;
 
@@ -19,8 +21,9 @@ pub mod model;
 pub mod pattern;
 pub mod schema;
 
-pub use fault::ProfileError;
-pub use load::{load, load_in};
+pub use bounds::{OutOfBounds, check_named};
+pub use fault::{Faults, ProfileError};
+pub use load::{load, load_allowing, load_in};
 pub use model::{Risk, Shadowed};
 pub use number::{KeepNumber, PatternNumber, RuleNumber};
 pub use pattern::{Pattern, PatternError, PatternSet};

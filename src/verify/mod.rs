@@ -13,6 +13,7 @@ mod links;
 mod names;
 mod order;
 mod plain;
+mod program;
 mod records;
 mod streams;
 mod unicode;
@@ -24,6 +25,7 @@ mod tests;
 
 use crate::image::{Config, Descriptor, Digest, IndexEntry, Manifest, Platform};
 use crate::layer::LayerStack;
+use crate::windows::program::Start;
 
 use context::Context;
 use finding::Findings;
@@ -52,6 +54,8 @@ pub struct ImageFacts {
     pub history: Option<usize>,
     /// The platform that the index gives for the manifest; nothing if there is no index or no platform in it.
     pub index_platform: Option<Platform>,
+    /// What a container starts.
+    pub start: Start,
 }
 
 impl ImageFacts {
@@ -64,6 +68,7 @@ impl ImageFacts {
             layers: manifest.layers.clone(),
             history: (!config.history.is_empty()).then_some(made_layers),
             index_platform: index_entry.and_then(|entry| entry.platform.clone()),
+            start: Start::of(config),
         }
     }
 }
@@ -137,6 +142,7 @@ pub static RULES: &[Rule] = &[
     documents::COMPRESSION,
     documents::FOREIGN_LAYERS,
     documents::LICENCE,
+    program::PROGRAM,
 ];
 
 /// Checks an image against all [`RULES`].

@@ -8,6 +8,7 @@ pub mod host;
 pub mod machines;
 pub mod names;
 pub mod nodes;
+pub mod program;
 pub mod protected;
 pub mod security;
 pub mod updates;

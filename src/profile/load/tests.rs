@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::profile::parse::MOST_MISTAKES;
 use crate::profile::{Risk, Shadowed};
 
 const HEAD: &str = "schema = 1\nname = 'test'\nsummary = 'A test'\nrisk = 'low'\n";
@@ -269,6 +270,152 @@ fn the_schema_knows_every_key_of_the_built_in_profiles() {
     assert!(table(&schema, "Image")["exposed-ports"].is_object());
 }
 
+/// The places and the first words of everything that is wrong.
+fn mistakes(text: &str) -> Vec<String> {
+    let error = error(text);
+    let lines = error.lines().filter_map(|line| line.strip_prefix("main.toml:"));
+    lines.map(|line| line.chars().take(30).collect()).collect()
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let text = "\
+builds = ['x']
+[[remove]]
+id = 'a b'
+pathes = ['x']
+reason = 'r'
+[[remove]]
+paths = ['ok', 'b:c', 'a**', 'd']
+colour = 'red'
+except = ['e:f']
+[[remove]]
+id = 'last'
+paths = []
+reason = 1
+[[keep]]
+paths = ['g:h']
+match = 'requierd'
+[[add]]
+source = 'nothing'
+target = 'D:\\x'
+[image]
+exposed-ports = ['0']
+";
+    assert_eq!(
+        mistakes(text),
+        [
+            "5:11: this is of the wrong typ",
+            "7:6: the id consists of letter",
+            "8:1: unknown key `pathes`; did",
+            "10:1: the key `id` is missing",
+            "10:1: the key `reason` is miss",
+            "11:16: the pattern `b:c` is on",
+            "11:23: the pattern `a**` has `",
+            "12:1: unknown key `colour`; he",
+            "13:11: the pattern `e:f` is on",
+            "16:9: the rule names no path; ",
+            "17:10: this is of the wrong ty",
+            "19:10: the pattern `g:h` is on",
+            "20:9: unknown value `requierd`",
+            "23:10: the target `D:\\x` is no",
+            "25:18: a port is a number from",
+        ],
+    );
+}
+
+#[test]
+fn mistakes_of_included_files_are_told_too_and_never_without_end() {
+    let other = format!("{}[[keep]]\npaths = ['a:b']\n", HEAD.replace("'test'", "'other'"));
+    let main = format!("{HEAD}include = ['./other.toml']\n[[keep]]\npaths = ['c:d']\n");
+    let error = load_files(&[("main.toml", &main), ("other.toml", &other)]).unwrap_err();
+    assert!(
+        error.contains("main.toml:7:10: the pattern `c:d`") && error.contains("other.toml:6:10: the pattern `a:b`")
+    );
+    let many = format!("[[keep]]\npaths = [{}]\n", "'a:b', ".repeat(100_000));
+    assert_eq!(mistakes(&many).len(), MOST_MISTAKES);
+    let many = "colour = 1\n".to_owned() + &"[[remove]]\ncolour = 1\n".repeat(1000);
+    assert_eq!(mistakes(&many).len(), MOST_MISTAKES);
+}
+
+#[test]
+fn a_keep_rule_can_be_required_to_match() {
+    let rules = load_text("[[keep]]\npaths = ['a']\nmatch = 'required'\n[[keep]]\npaths = ['b']\n").unwrap();
+    assert_eq!(rules.keeps.iter().map(|keep| keep.required).collect::<Vec<_>>(), [true, false]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_profile_names_stays_in_its_directory() {
+    use std::os::unix::fs::symlink;
+
+    let (inside, outside) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let secret = "root:x:0:0 a secret line\n";
+    fs::write(outside.path().join("passwd"), secret).unwrap();
+    fs::write(outside.path().join("other.toml"), HEAD.replace("'test'", "'other'")).unwrap();
+    let path = |name: &str| inside.path().join(name);
+    symlink(outside.path().join("passwd"), path("link")).unwrap();
+    symlink(outside.path().join("passwd"), path("link.toml")).unwrap();
+    symlink(outside.path(), path("directory")).unwrap();
+    fs::write(path("file"), "inside").unwrap();
+    symlink(path("file"), path("good-link")).unwrap();
+    let out = outside.path().display();
+    let load_main = |text: &str, allowed: &[PathBuf]| {
+        fs::write(path("main.toml"), format!("{HEAD}{text}")).unwrap();
+        let loaded = load_allowing(None, &[path("main.toml").display().to_string()], allowed);
+        loaded.map_err(|error| error.to_string())
+    };
+    let add = |source: &str| format!("[[add]]\nsource = '{source}'\ntarget = 'C:\\a'\n");
+    for text in [
+        add("link"),
+        add("directory"),
+        add("directory/passwd"),
+        add(&format!("{out}/passwd")),
+        add("/etc/passwd"),
+        add("../../../../../../../../etc/passwd"),
+        format!("include = ['{out}/other.toml']\n"),
+        "include = ['./link.toml']\n".to_owned(),
+        "include = ['directory/other.toml']\n".to_owned(),
+    ] {
+        let error = load_main(&text, &[]).unwrap_err();
+        assert!(error.contains("--allow-path") && !error.contains("secret"), "{text}: {error}");
+    }
+    for text in [add("file"), add("good-link"), add("."), "include = ['safe']\n".to_owned()] {
+        load_main(&text, &[]).unwrap();
+    }
+    let allowed = [outside.path().to_owned()];
+    for text in [add("link"), add("directory"), format!("include = ['{out}/other.toml']\n")] {
+        load_main(&text, &allowed).unwrap();
+    }
+    // The file that is named itself.
+    let named = path("link.toml").display().to_string();
+    for error in [load(&[&named]).unwrap_err().to_string(), super::text(&named, &[]).unwrap_err().to_string()] {
+        assert!(error.contains("--allow-path") && !error.contains("secret"), "{error}");
+    }
+    let in_build_file = load_in(inside.path(), &[format!("{out}/other.toml")]).unwrap_err().to_string();
+    assert!(in_build_file.contains("--allow-path"), "{in_build_file}");
+    // Whoever names a file elsewhere means it.
+    load(&[format!("{out}/other.toml")]).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_refused_and_not_waited_for() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    assert!(std::process::Command::new("mkfifo").arg(path("pipe.toml")).status().unwrap().success());
+    let main = |text: String| {
+        fs::write(path("main.toml"), format!("{HEAD}{text}")).unwrap();
+        path("main.toml")
+    };
+    let as_source = main("[[add]]\nsource = 'pipe.toml'\ntarget = 'C:\\a'\n".to_owned());
+    assert!(load(&[as_source]).unwrap_err().to_string().contains("it is a pipe or a device"));
+    let as_include = main("include = ['./pipe.toml']\n".to_owned());
+    for profile in [as_include, path("pipe.toml"), "/dev/zero".to_owned()] {
+        assert!(load(&[profile]).unwrap_err().to_string().contains("it is a pipe or a device"));
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_loader_panic(
@@ -279,8 +426,11 @@ proptest! {
         let end = (start + length).min(characters.len());
         let text: String =
             characters[..start].iter().copied().chain(insert.chars()).chain(characters[end..].iter().copied()).collect();
-        if let Err(error) = parse(Source { name: "x", text: &text }) {
-            let error = error.to_string();
+        let mut faults = Vec::new();
+        let read = parse(Source { name: "x", text: &text }, &mut faults);
+        prop_assert!(read.is_some() || !faults.is_empty());
+        for fault in faults {
+            let error = fault.to_string();
             prop_assert!(error.starts_with("x:") && !error.contains('\u{1b}'), "{}", error);
         }
     }

@@ -274,6 +274,8 @@ const DOCUMENTS: &[Case] = &[
         image.facts.layers[0].media_type = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip".into();
     }),
     ("foreign-layers", Warning, |image| image.facts.layers[0].urls = vec!["https://example.com/layer".into()]),
+    ("program", Warning, |image| image.facts.start.cmd = vec![r"C:\app\missing.exe".into()]),
+    ("program", Warning, |image| image.facts.start.entrypoint = vec!["missing".into(), "argument".into()]),
     ("licence-document", Warning, |image| drop(image.remove(0, "Files/License.txt"))),
     ("licence-document", Warning, |image| image.add(1, whiteout("Files/.wh.license.txt"))),
 ];

@@ -10,6 +10,7 @@ use crate::layer::index::Compression;
 use crate::layer::records::{Oddity, Remark};
 use crate::layer::{Entry, EntryKind, LayerIndex, LayerPath, LayerStack};
 use crate::verify::{Finding, ImageFacts, Subject, verify};
+use crate::windows::program::Start;
 
 /// An image that can be changed before it is verified.
 pub struct TestImage {
@@ -40,6 +41,7 @@ impl TestImage {
             layers: layers.iter().map(descriptor).collect(),
             history: Some(layers.len()),
             index_platform: Some(platform),
+            start: Start::default(),
         };
         TestImage { layers, facts }
     }
