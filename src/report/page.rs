@@ -138,9 +138,11 @@ pub(super) fn markdown(text: &str) -> String {
         let rest = &text[at + character.len_utf8()..];
         let is_markup = match character {
             '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '~' | '&' | '@' | '$' => true,
-            '-' | '+' | '=' => at == 0,
+            '-' | '+' => at == 0 && rest.starts_with([' ', '-']),
+            '=' => at == 0,
             '.' | ')' => {
-                number > 0 && at == number || at >= 3 && text.as_bytes()[at - 3..at].eq_ignore_ascii_case(b"www")
+                number > 0 && at == number && (rest.is_empty() || rest.starts_with(' '))
+                    || at >= 3 && text.as_bytes()[at - 3..at].eq_ignore_ascii_case(b"www")
             }
             ':' => rest.starts_with("//"),
             _ => false,
@@ -195,6 +197,9 @@ mod tests {
         for (text, expected) in [
             ("1. a", "1\\. a"),
             ("- a-b", "\\- a-b"),
+            ("---", "\\---"),
+            ("-", "-"),
+            ("10.0.17763.1", "10.0.17763.1"),
             ("# a @b $c$", "\\# a \\@b \\$c\\$"),
             ("http://a.b www.c", "http\\://a.b www\\.c"),
             ("…x.y é….z", "…x.y é….z"),
