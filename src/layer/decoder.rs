@@ -86,9 +86,9 @@ impl<R: Read> BufRead for Input<R> {
 impl<R: Read + Seek> Input<R> {
     /// Moves forward by so many bytes, and does not even read them unless they have to be hashed.
     fn skip(&mut self, count: u64) -> io::Result<()> {
-        let buffered = (self.buffer.buffer().len() as u64).min(count);
-        self.consume(buffered as usize);
-        let left = count - buffered;
+        let buffered = self.buffer.buffer().len().min(usize::try_from(count).unwrap_or(usize::MAX));
+        self.consume(buffered);
+        let left = count - buffered as u64;
         let blob = self.buffer.get_mut();
         match blob.digest {
             KnownOrHashed::Known(_) => {
@@ -99,12 +99,12 @@ impl<R: Read + Seek> Input<R> {
             KnownOrHashed::Hashed(_) => {
                 let mut left = left;
                 while left > 0 {
-                    let length = (self.fill_buf()?.len() as u64).min(left);
+                    let length = self.fill_buf()?.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     if length == 0 {
                         return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
                     }
-                    self.consume(length as usize);
-                    left -= length;
+                    self.consume(length);
+                    left -= length as u64;
                 }
             }
         }

@@ -61,7 +61,10 @@ pub struct Entry {
 pub const HEAD_LENGTH: usize = 512;
 
 /// The size of a tar block in bytes.
-pub const BLOCK: u64 = 512;
+pub const BLOCK: u64 = BLOCK_LENGTH as u64;
+
+/// The same as a length in memory.
+pub const BLOCK_LENGTH: usize = 512;
 
 /// The Win32 attribute of directories.
 pub const ATTRIBUTE_DIRECTORY: u32 = 0x10;

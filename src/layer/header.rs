@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::block::{self, Block};
-use super::entry::BLOCK;
+use super::entry::BLOCK_LENGTH;
 use super::pax::{self, push_record};
 use super::spelling::bytes_of;
 
@@ -97,7 +97,7 @@ fn assemble(main: &tar::Header, records: &[PaxRecord], mut extended: tar::Header
         extended.set_size(body.len() as u64);
         extended.set_cksum();
         bytes.extend_from_slice(extended.as_bytes());
-        body.resize(body.len().next_multiple_of(BLOCK as usize), 0);
+        body.resize(body.len().next_multiple_of(BLOCK_LENGTH), 0);
         bytes.extend_from_slice(&body);
     }
     bytes.extend_from_slice(main.as_bytes());
@@ -119,7 +119,7 @@ impl Parsed {
         let mut records = Vec::new();
         let (mut long_name, mut long_link) = (None, None);
         loop {
-            let (block, rest) = headers.split_at_checked(BLOCK as usize).ok_or(HeaderError)?;
+            let (block, rest) = headers.split_at_checked(BLOCK_LENGTH).ok_or(HeaderError)?;
             let parsed = Block::read(block).map_err(|_| HeaderError)?;
             let header = tar::Header::from_byte_slice(block);
             if !matches!(parsed.typeflag, b'x' | b'L' | b'K') {
@@ -131,7 +131,7 @@ impl Parsed {
                 };
             }
             let length = usize::try_from(parsed.size).map_err(|_| HeaderError)?;
-            let padded = length.checked_next_multiple_of(BLOCK as usize).ok_or(HeaderError)?;
+            let padded = length.checked_next_multiple_of(BLOCK_LENGTH).ok_or(HeaderError)?;
             let (body, rest) = rest.split_at_checked(padded).ok_or(HeaderError)?;
             let body = &body[..length];
             // Of several of one kind the last one counts, and an empty long name does not.

@@ -228,7 +228,10 @@ impl Software {
         let start = self.position;
         self.position += bytes.len() as u64;
         let Some(data) = &self.data else { return };
-        let inside = |position: u64| (position.clamp(start, self.position) - start) as usize;
+        // What has come lies between the two positions, so that the difference is at most its length.
+        let inside = |position: u64| {
+            usize::try_from(position.clamp(start, self.position) - start).map_or(bytes.len(), |at| at.min(bytes.len()))
+        };
         let part = &bytes[inside(data.start)..inside(data.end)];
         if !part.is_empty() {
             hive(part);

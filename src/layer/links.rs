@@ -23,6 +23,10 @@ pub struct EntryId {
 
 impl EntryId {
     /// The entry with this number in the layer with that number.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an image has at most 127 layers with a million entries each, and as many directories"
+    )]
     pub fn new(layer: usize, entry: usize) -> EntryId {
         EntryId { layer: layer as u32, entry: entry as u32 }
     }
@@ -94,7 +98,7 @@ impl LinkGroups {
                     return false;
                 }
                 self.groups.push(Group { holder: target, members: vec![target] });
-                let group = self.groups.len() as u32 - 1;
+                let Ok(group) = u32::try_from(self.groups.len() - 1) else { return false };
                 self.group_of[target.layer as usize][target.entry as usize] = group;
                 group
             }

@@ -3,6 +3,8 @@
 //! [`read`] decompresses a blob, [`scan`] finds the entries in what comes, [`index`] keeps what was found, [`stack`],
 //! [`names`] and [`links`] look at the layers of an image together, and [`shadow`] tells what of them is hidden.
 
+#![cfg_attr(not(test), warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap))]
+
 mod base64;
 mod block;
 mod decoder;

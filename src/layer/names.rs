@@ -137,6 +137,10 @@ impl Names {
         start
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "an image has at most 127 layers with a million entries each, and as many directories; names are short"
+    )]
     fn add(&mut self, start: usize, length: usize, parent: u32, hash: u64) -> NameId {
         let id = self.spans.len() as u32;
         self.spans.push(Span { start, length: length as u32, parent, hash });
@@ -200,6 +204,7 @@ impl Names {
     }
 
     /// All names, a directory before what is in it.
+    #[expect(clippy::cast_possible_truncation, reason = "see `add`")]
     pub fn all(&self) -> impl DoubleEndedIterator<Item = NameId> + use<> {
         (0..self.spans.len() as u32).map(NameId)
     }

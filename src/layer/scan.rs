@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::block::{self, Block, BlockProblem};
-use super::entry::{BLOCK, Entry, EntryKind, HEAD_LENGTH, WHITEOUT_PREFIX, stream_owner};
+use super::entry::{BLOCK, BLOCK_LENGTH, Entry, EntryKind, HEAD_LENGTH, WHITEOUT_PREFIX, stream_owner};
 use super::path::{FoldedPath, LayerPath};
 use super::pax;
 use super::records::{Records, Remark};
@@ -167,9 +167,6 @@ impl Default for State {
         State::Header(Vec::with_capacity(BLOCK_LENGTH))
     }
 }
-
-/// [`BLOCK`] as the length of something in memory.
-const BLOCK_LENGTH: usize = 512;
 
 /// The extended headers that wait for their entry. Of several of one kind the last one counts.
 #[derive(Debug, Default)]

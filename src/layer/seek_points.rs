@@ -79,7 +79,7 @@ impl<R: Read + Seek> SeekPoints<R> {
             }
         }
         let Some(number) = from.checked_sub(1) else { return Ok(None) };
-        let record = self.read(number, RECORD as usize)?;
+        let record = self.read(number, HEADER + WINDOW)?;
         Ok(decode(&record, &self.blob).filter(|point| point.raw <= raw))
     }
 
@@ -87,7 +87,7 @@ impl<R: Read + Seek> SeekPoints<R> {
     pub fn are_sound(&mut self) -> io::Result<bool> {
         let mut are_sound = self.records.seek(SeekFrom::End(0))? == self.count * RECORD;
         for number in 0..self.count {
-            are_sound &= decode(&self.read(number, RECORD as usize)?, &self.blob).is_some();
+            are_sound &= decode(&self.read(number, HEADER + WINDOW)?, &self.blob).is_some();
         }
         Ok(are_sound)
     }
@@ -139,7 +139,7 @@ mod tests {
         assert!(SeekPoints::new(Cursor::new(&sound), blob).unwrap().are_sound().unwrap());
         for damaged in [0, 3, 4, 11, 12, 19, 20, 20 + WINDOW - 1] {
             let mut bytes = sound.clone();
-            bytes[2 * RECORD as usize + damaged] ^= 1;
+            bytes[2 * HEADER + WINDOW + damaged] ^= 1;
             let mut points = SeekPoints::new(Cursor::new(bytes), blob).unwrap();
             assert!(!points.are_sound().unwrap(), "{damaged}");
             let found = points.last_before(3 * DISTANCE).unwrap();
@@ -149,7 +149,7 @@ mod tests {
         let mut points = SeekPoints::new(Cursor::new(&sound), Digest::of(b"another")).unwrap();
         assert_eq!(points.last_before(DISTANCE).unwrap(), None);
         // One that was cut off.
-        let mut points = SeekPoints::new(Cursor::new(&sound[..RECORD as usize + 5]), blob).unwrap();
+        let mut points = SeekPoints::new(Cursor::new(&sound[..HEADER + WINDOW + 5]), blob).unwrap();
         assert!(!points.are_sound().unwrap());
         assert_eq!(points.last_before(u64::MAX).unwrap(), Some(point(1)));
     }
