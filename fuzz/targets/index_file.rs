@@ -9,6 +9,7 @@ use winslim::inspect::SizeModel;
 use winslim::layer::index::VERSION;
 use winslim::layer::{LayerIndex, LayerStack};
 use winslim::verify::{ImageFacts, Subject, verify};
+use winslim::windows::program::Start;
 
 fuzz_target!(|body: &[u8]| {
     let digest = Digest::of(b"layer");
@@ -32,8 +33,14 @@ fuzz_target!(|body: &[u8]| {
         index.streams_of(number);
     }
     let stack = LayerStack::new(vec![Arc::new(index)]);
-    let platform = Platform::default();
-    let image = ImageFacts { platform, diff_ids: Vec::new(), layers: Vec::new(), history: None, index_platform: None };
+    let image = ImageFacts {
+        platform: Platform::default(),
+        diff_ids: Vec::new(),
+        layers: Vec::new(),
+        history: None,
+        index_platform: None,
+        start: Start::default(),
+    };
     verify(&Subject { stack: &stack, image });
     SizeModel::new(&stack).dead();
 });

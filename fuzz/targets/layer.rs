@@ -10,6 +10,7 @@ use winslim::inspect::SizeModel;
 use winslim::layer::{LayerIndex, LayerStack, order};
 use winslim::profile::{self, RuleSet};
 use winslim::verify::{ImageFacts, Subject, verify};
+use winslim::windows::program::Start;
 
 /// Few patterns, because a plan compiles them each time.
 const PROFILE: &str = r#"
@@ -43,8 +44,14 @@ fuzz_target!(|layers: (&[u8], &[u8])| {
         indexes.push(Arc::new(index));
     }
     let stack = LayerStack::new(indexes);
-    let platform = Platform::default();
-    let image = ImageFacts { platform, diff_ids: Vec::new(), layers: Vec::new(), history: None, index_platform: None };
+    let image = ImageFacts {
+        platform: Platform::default(),
+        diff_ids: Vec::new(),
+        layers: Vec::new(),
+        history: None,
+        index_platform: None,
+        start: Start::default(),
+    };
     verify(&Subject { stack: &stack, image });
     let model = SizeModel::new(&stack);
     model.list(&order::places(stack.names()), |_| true);
