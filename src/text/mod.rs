@@ -46,7 +46,7 @@ impl Shown {
         Shown(shown)
     }
 
-    /// A value as JSON; see [`json`].
+    /// A value as indented JSON. Whatever does not show is a JSON escape (`\u202e`), so that a program reads the very text.
     pub fn json(value: &impl serde::Serialize) -> Shown {
         Shown(json(value))
     }
@@ -56,7 +56,7 @@ impl Shown {
         Shown(json::line(value))
     }
 
-    /// A value as JSON in one line whose texts a page shows; see [`visible_json`].
+    /// A value as JSON in one line, for the script of a page. Whatever does not show is spelled out within the texts (`\u{202e}`).
     pub fn visible_json(value: &impl serde::Serialize) -> Shown {
         Shown(visible_json(value))
     }
