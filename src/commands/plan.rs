@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::Result;
 
 use super::{Surroundings, base, deliver_page, slim};
-use crate::cli::Plan;
+use crate::cli::{PageFormat, Plan};
 use crate::error::ExitStatus;
 use crate::profile;
 use crate::report::plan::PlanReport;
@@ -30,7 +30,11 @@ pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<
         surroundings.printer.warn(warning);
     }
     let reference = base.image.reference.to_string();
-    let report = PlanReport::new(&reference, &base.image.config, stack, rules, &plan, additions.targets(), warnings);
+    let report = PlanReport::new(&reference, &base.image.config, rules, &plan, additions.targets(), warnings);
+    let report = match arguments.output.format {
+        PageFormat::Json => report.with_changes(stack, rules, &plan),
+        _ => report,
+    };
     deliver_page(&arguments.output, &surroundings.printer, &report, || report.to_html())?;
     Ok(ExitStatus::Done)
 }

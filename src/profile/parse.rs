@@ -13,18 +13,24 @@ use crate::fault::{Fault, Source, nearest};
 /// The most mistakes of one file that are looked for.
 pub(super) const MOST_MISTAKES: usize = 50;
 
+/// A profile of more bytes is read again for so many mistakes only: each time, all of it is.
+const LARGE: usize = 1 << 20;
+const FEW_MISTAKES: usize = 4;
+
 /// Reads the text of one profile; includes and patterns are not looked at.
 ///
 /// What is wrong is added to `faults`, and the profile is given without it, so that its other mistakes can be found. Nothing if
 /// too little is left.
 pub(super) fn parse(source: Source<'_>, faults: &mut Vec<Fault>) -> Option<Profile> {
+    // A generated profile is large, and as a rule right.
+    if let Ok(profile) = toml::from_str::<Profile>(source.text)
+        && *profile.schema.get_ref() == SCHEMA_VERSION
+    {
+        return Some(profile);
+    }
     if let Err(fault) = check_version(source) {
         faults.push(*fault);
         return None;
-    }
-    // A generated profile is large, and as a rule right.
-    if let Ok(profile) = toml::from_str(source.text) {
-        return Some(profile);
     }
     let (mut table, errors) = DeTable::parse_recoverable(source.text);
     if !errors.is_empty() {
@@ -33,7 +39,8 @@ pub(super) fn parse(source: Source<'_>, faults: &mut Vec<Fault>) -> Option<Profi
         return None;
     }
     let mut dropped = Vec::new();
-    for number in 0..MOST_MISTAKES {
+    let most = if source.text.len() > LARGE { FEW_MISTAKES } else { MOST_MISTAKES };
+    for number in 0..most {
         let error = match Profile::deserialize(toml::Deserializer::from(table.clone())) {
             Ok(profile) => return Some(profile),
             Err(error) => error,

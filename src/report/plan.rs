@@ -79,7 +79,6 @@ impl PlanReport {
     pub fn new(
         reference: &str,
         config: &Config,
-        stack: &LayerStack,
         rules: &RuleSet,
         plan: &Plan,
         added: &[String],
@@ -100,7 +99,7 @@ impl PlanReport {
             keeps: Keep::all(plan),
             kept: Kept::all(rules, plan),
             warnings,
-            changes: changes(stack, rules, plan),
+            changes: Vec::new(),
             additions: rules
                 .adds
                 .iter()
@@ -113,6 +112,11 @@ impl PlanReport {
     /// The page for a browser, as the text of an HTML file.
     pub fn to_html(&self) -> Shown {
         self.document().to_html()
+    }
+
+    /// Adds what happens to each entry, which only JSON shows: there may be hundreds of thousands.
+    pub fn with_changes(self, stack: &LayerStack, rules: &RuleSet, plan: &Plan) -> PlanReport {
+        PlanReport { changes: changes(stack, rules, plan), ..self }
     }
 
     fn document(&self) -> html::Document {
