@@ -139,7 +139,7 @@ mod tests {
         assert!(SeekPoints::new(Cursor::new(&sound), blob).unwrap().are_sound().unwrap());
         for damaged in [0, 3, 4, 11, 12, 19, 20, 20 + WINDOW - 1] {
             let mut bytes = sound.clone();
-            bytes[2 * HEADER + WINDOW + damaged] ^= 1;
+            bytes[2 * (HEADER + WINDOW) + damaged] ^= 1;
             let mut points = SeekPoints::new(Cursor::new(bytes), blob).unwrap();
             assert!(!points.are_sound().unwrap(), "{damaged}");
             let found = points.last_before(3 * DISTANCE).unwrap();
