@@ -17,8 +17,9 @@
 use serde::Serialize;
 
 use crate::image::Digest;
+use crate::layer::LayerNumber;
 use crate::plan::{self, KeepReason, Plan, RuleOutcome};
-use crate::profile::RuleSet;
+use crate::profile::{RemoveRule, RuleSet};
 
 /// The version of the ledger's form. Fields are only ever added to a version.
 pub const SCHEMA: u32 = 1;
@@ -153,8 +154,8 @@ pub enum Role {
 
 impl Role {
     /// The role of a base image's layer, by its number and what the history says of it.
-    pub fn of(layer: usize, created_by: Option<&str>) -> Role {
-        match (layer, created_by) {
+    pub fn of(layer: LayerNumber, created_by: Option<&str>) -> Role {
+        match (u32::from(layer), created_by) {
             (0, _) => Role::Base,
             (1, Some(text)) if text.starts_with("Install update") => Role::Servicing,
             _ => Role::Upper,
@@ -302,22 +303,21 @@ pub struct Pull {
 impl Rule {
     /// What each rule does by a plan: those of the set in its order, and last what goes because it is shadowed.
     pub fn all(rules: &RuleSet, plan: &Plan) -> Vec<Rule> {
-        let record = |(number, outcome): (usize, &RuleOutcome)| {
-            let rule = rules.removes.get(number);
-            Rule {
-                rule: outcome.rule.clone(),
-                reason: rule.map_or(SHADOWED_REASON, |rule| &rule.reason).to_owned(),
-                price: rule.and_then(|rule| rule.price.clone()),
-                entries: outcome.entries,
-                kept_by_links: outcome.kept_by_links,
-                unpacked: outcome.unpacked,
-                compressed: outcome.compressed,
-                alone: outcome.alone,
-                without_match: outcome.without_match.clone(),
-                except_without_match: outcome.except_without_match.clone(),
-            }
+        // Last comes what no rule of the set removes.
+        let removes = rules.removes.iter().map(Some).chain([None]);
+        let record = |(outcome, rule): (&RuleOutcome, Option<&RemoveRule>)| Rule {
+            rule: outcome.rule.clone(),
+            reason: rule.map_or(SHADOWED_REASON, |rule| &rule.reason).to_owned(),
+            price: rule.and_then(|rule| rule.price.clone()),
+            entries: outcome.entries,
+            kept_by_links: outcome.kept_by_links,
+            unpacked: outcome.unpacked,
+            compressed: outcome.compressed,
+            alone: outcome.alone,
+            without_match: outcome.without_match.clone(),
+            except_without_match: outcome.except_without_match.clone(),
         };
-        plan.rules.iter().enumerate().map(record).collect()
+        plan.rules.iter().zip(removes).map(record).collect()
     }
 }
 
@@ -340,7 +340,7 @@ impl Kept {
     pub fn all(rules: &RuleSet, plan: &Plan) -> Vec<Kept> {
         let record = |kept: &plan::Kept| Kept {
             path: kept.path.clone(),
-            rule: rules.removes[kept.rule.place()].full_id(),
+            rule: rules.removes[kept.rule].full_id(),
             reason: kept.reason.clone(),
         };
         plan.kept.iter().map(record).collect()

@@ -26,8 +26,8 @@
 //!
 //! # The map
 //!
-//! * [`image`], [`layer`], [`error`], [`fault`], [`temporary`] and [`durable`] are the ground: documents, names, entries, indexes,
-//!   failures, files that do not stay, and files that survive a power cut.
+//! * [`image`], [`layer`], [`numbered`], [`error`], [`fault`], [`temporary`] and [`durable`] are the ground: documents, names,
+//!   entries, indexes, numbers, failures, files that do not stay, and files that survive a power cut.
 //! * [`windows`], [`hive`], [`gzip`] know about Windows, registry hives and compressed streams, each on its own.
 //! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
@@ -53,6 +53,7 @@ pub mod layer;
 pub mod ledger;
 pub mod lock;
 pub mod log;
+pub mod numbered;
 pub mod plan;
 pub mod printer;
 pub mod profile;

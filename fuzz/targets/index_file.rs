@@ -27,8 +27,7 @@ fuzz_target!(|body: &[u8]| {
     let Some(index) = LayerIndex::decode(&file, &digest) else { return };
     index.data_size();
     index.blocks.spans(0..index.unpacked_size);
-    for number in 0..index.entries.len() {
-        let entry = &index.entries[number];
+    for (number, entry) in index.entries.numbered() {
         index.stored_share(entry.start..entry.end());
         index.streams_of(number);
     }

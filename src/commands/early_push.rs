@@ -119,7 +119,7 @@ mod tests {
             entries_end: 0,
             ends_in_zeros: true,
             remarks: Vec::new(),
-            entries: Vec::new(),
+            entries: Vec::new().into(),
             security: Vec::new(),
             blocks: BlockMap::opaque(0, 0),
             registry: None,

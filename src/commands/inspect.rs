@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: Inspect, surroundings: &Surroundings) -> Resu
     let base = base::open(&arguments.image, surroundings).await?;
     let layers = base.stack.layers();
     if let Some(layer) = arguments.layer
-        && layer as usize >= layers.len()
+        && layers.get(layer.into()).is_none()
     {
         let count = layers.len();
         return Err(Usage(format!("there is no layer {layer}: the image has {count}, the first is 0")).into());
@@ -36,7 +36,7 @@ pub(super) async fn run(arguments: Inspect, surroundings: &Surroundings) -> Resu
     let registry = RegistryVersion::of_layers(layers.iter().filter_map(|layer| layer.registry.as_ref()));
     let digest = base.image.manifest.document.digest();
     let header = Header::new(base.image.reference.to_string(), digest, config, registry);
-    let grouping = Grouping { by: by(&arguments), layer: arguments.layer };
+    let grouping = Grouping { by: by(&arguments), layer: arguments.layer.map(Into::into) };
     let mut report = InspectReport::new(header.clone(), config, &model, grouping, arguments.top);
 
     let facts = Facts {

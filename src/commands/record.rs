@@ -13,7 +13,7 @@ use crate::image::edit::{
     make_index, make_referrer,
 };
 use crate::image::{Config, Descriptor, Digest, Document, HistoryEntry, Manifest, media_type};
-use crate::layer::LayerIndex;
+use crate::layer::{LayerIndex, LayerNumber};
 use crate::ledger::{
     Base, Keep, Kept, Layer, LayerOutcome, LayerState, Ledger, MEDIA_TYPE, Outcome, Profile, Pull, Role, Rule, SCHEMA,
     Tool, Totals,
@@ -124,8 +124,10 @@ fn history(base: &BaseImage<'_>, rules: &RuleSet, slimmed: &Slimmed, time: Optio
     };
     let names = profile_names(rules);
     let mut lines = Vec::new();
-    for (number, layer) in slimmed.layers.iter().enumerate().filter(|(_, layer)| layer.is_new()) {
-        let (created_by, empty_layer) = match base.stack.layers().get(number) {
+    let sources = base.stack.layers().iter().map(Some).chain(std::iter::repeat(None));
+    let layers = slimmed.layers.iter().zip(sources).enumerate();
+    for (number, (layer, before)) in layers.filter(|(_, (layer, _))| layer.is_new()) {
+        let (created_by, empty_layer) = match before {
             Some(before) => (format!("winslim: rewrite layer {number} ({}) with {names}", before.digest), true),
             None => (format!("winslim: add the files of {names}"), false),
         };
@@ -229,20 +231,22 @@ fn layers(base: &BaseImage<'_>, slimmed: &Slimmed, documents: &Documents) -> Vec
     let mut created_by = base.image.config.history.iter().filter(|line| !line.empty_layer).map(|line| &line.created_by);
     let types_before: Vec<&str> = base.image.manifest.layers.iter().map(|layer| layer.media_type.as_str()).collect();
     let types_after: Vec<&str> = documents.manifest.layers.iter().map(|layer| layer.media_type.as_str()).collect();
-    let record = |(number, layer): (usize, &ResultLayer)| {
-        let before = base.stack.layers().get(number);
+    let record = |(place, layer): (usize, &ResultLayer)| {
+        let source = LayerNumber::try_from(place).ok();
+        let before = source.and_then(|number| Some((number, base.stack.layers().get(number)?)));
         let said = created_by.next().and_then(|text| text.as_deref());
-        let summary = slimmed.plan.layers.get(number).filter(|_| layer.is_new()).map(|layer| &layer.summary);
+        let plan = before.and_then(|(number, _)| slimmed.plan.layers.get(number));
+        let summary = plan.filter(|_| layer.is_new()).map(|layer| &layer.summary);
         Layer {
-            role: if before.is_some() { Role::of(number, said) } else { Role::Added },
+            role: before.map_or(Role::Added, |(number, _)| Role::of(number, said)),
             outcome: match (before, layer.is_new()) {
                 (None, _) => LayerOutcome::Added,
                 (Some(_), true) => LayerOutcome::Rewritten,
                 (Some(_), false) if layer.would_have_grown => LayerOutcome::KeptSmaller,
                 (Some(_), false) => LayerOutcome::Reused,
             },
-            before: before.map(|before| state(before, types_before[number])),
-            after: state(&layer.index, types_after[number]),
+            before: before.map(|(_, before)| state(before, types_before[place])),
+            after: state(&layer.index, types_after[place]),
             promoted: summary.map_or(0, |summary| summary.promoted),
             retargeted: summary.map_or(0, |summary| summary.retargeted),
         }

@@ -12,7 +12,8 @@ use super::early_push::Outbox;
 use super::slim::{Encoding, Place, ResultLayer};
 use super::{Surroundings, damage};
 use crate::image::Digest;
-use crate::layer::{EntryId, LayerIndex, seek_points};
+use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, PerLayer, seek_points};
+use crate::numbered::Number;
 use crate::plan::{Action, LayerPlan, Plan};
 use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
@@ -29,7 +30,7 @@ pub(super) struct Rewriter<'a> {
     /// Where finished layers go.
     pub(super) outbox: Outbox,
     /// How each layer is encoded when it is rewritten.
-    pub(super) settings: Vec<Settings>,
+    pub(super) settings: PerLayer<Settings>,
     /// What was made by now, by its key: the plan changes while a build finds out which layers grow, and much of it stays.
     made: BTreeMap<Digest, ResultLayer>,
     spool: Spool,
@@ -42,7 +43,7 @@ pub(super) enum Rewritten {
     /// All layers.
     Layers(Vec<ResultLayer>),
     /// The lowest layer that becomes larger than it was.
-    Grown(usize),
+    Grown(LayerNumber),
 }
 
 impl<'a> Rewriter<'a> {
@@ -69,7 +70,7 @@ impl<'a> Rewriter<'a> {
     /// Makes the layers of a plan, those that stay included, from the base upward.
     pub(super) async fn layers(&mut self, plan: &Plan) -> Result<Rewritten> {
         let mut layers = Vec::new();
-        for (number, before) in self.base.stack.layers().iter().enumerate() {
+        for (number, before) in self.base.stack.layers().numbered() {
             if plan.layers[number].is_untouched() {
                 let index = Arc::clone(before);
                 layers.push(ResultLayer { index, place: Place::Source, key: None, would_have_grown: false });
@@ -82,7 +83,7 @@ impl<'a> Rewriter<'a> {
             }
             // A layer above that grows changes the plan for those below it. Where that is not to be expected they need not wait;
             // if it happens all the same, a blob was sent in vain.
-            if !plan.layers[number + 1..].iter().any(LayerPlan::may_grow) {
+            if !plan.layers.after(number).iter().any(LayerPlan::may_grow) {
                 self.outbox.take(&layers);
             }
         }
@@ -90,7 +91,7 @@ impl<'a> Rewriter<'a> {
     }
 
     /// A layer as the plan wants it, or nothing if it becomes larger than it was.
-    async fn layer(&mut self, plan: &Plan, layer: usize) -> Result<Option<ResultLayer>> {
+    async fn layer(&mut self, plan: &Plan, layer: LayerNumber) -> Result<Option<ResultLayer>> {
         let settings = self.settings[layer];
         let key = key::of_layer(&self.base.stack, plan, layer, settings);
         if let Some(made) = self.made.get(&key) {
@@ -114,10 +115,10 @@ impl<'a> Rewriter<'a> {
         Ok(result)
     }
 
-    async fn rewrite(&mut self, plan: &Plan, layer: usize, key: Digest) -> Result<Option<ResultLayer>> {
+    async fn rewrite(&mut self, plan: &Plan, layer: LayerNumber, key: Digest) -> Result<Option<ResultLayer>> {
         self.set_aside_below(plan, layer).await?;
         let (base, settings) = (self.base, self.settings[layer]);
-        let blob = base.blob(layer).await?;
+        let blob = base.blob(layer.place()).await?;
         let writer = LayerWriter::new(self.surroundings.store.temporary()?, settings)?;
         let task = self.start(layer);
         let seek_points = self.seek_points(layer);
@@ -138,19 +139,19 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Sets aside what a layer takes over from lower ones that were not rewritten in this run, or under another plan.
-    async fn set_aside_below(&mut self, plan: &Plan, layer: usize) -> Result<()> {
-        let mut missing: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    async fn set_aside_below(&mut self, plan: &Plan, layer: LayerNumber) -> Result<()> {
+        let mut missing: BTreeMap<LayerNumber, Vec<EntryNumber>> = BTreeMap::new();
         for action in &plan.layers[layer].actions {
             if let Action::Promote(from @ EntryId { layer: below, entry }) = *action
-                && (below as usize) < layer
+                && below < layer
                 && !self.spool.has(from)
             {
-                missing.entry(below as usize).or_default().push(entry);
+                missing.entry(below).or_default().push(entry);
             }
         }
         for (below, entries) in missing {
             let base = self.base;
-            let blob = base.blob(below).await?;
+            let blob = base.blob(below.place()).await?;
             let index = &base.stack.layers()[below];
             let task = self.start(below);
             let seek_points = self.seek_points(below);
@@ -165,11 +166,11 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    fn seek_points(&self, layer: usize) -> Option<PathBuf> {
+    fn seek_points(&self, layer: LayerNumber) -> Option<PathBuf> {
         self.surroundings.store.seek_points(seek_points::VERSION, &self.base.stack.layers()[layer].digest)
     }
 
-    fn start(&self, layer: usize) -> Box<dyn Task> {
+    fn start(&self, layer: LayerNumber) -> Box<dyn Task> {
         let before = &self.base.stack.layers()[layer];
         self.base.progress().start(Stage::Rewrite, &before.digest.short(), before.stored_size)
     }

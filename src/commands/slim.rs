@@ -163,12 +163,12 @@ pub(super) async fn slim(
     let mut plan = self::plan(&base.stack, rules, &[])?;
     let mut rewriter = Rewriter::new(base, outbox, encoding, cache, surroundings)?;
     let limits_key = key::of_limits(&base.stack, &plan, &rewriter.settings);
-    let mut limits = vec![LayerLimit::Free; count];
+    let mut limits = base.stack.layers().same_length(LayerLimit::Free);
     let known = cache.limits(&limits_key, count).await?;
     if let Some(known) = &known {
         tracing::info!(limits = ?known, "an earlier build tried how far the layers may change");
         plan = self::plan(&base.stack, rules, known)?;
-        limits.clone_from(known);
+        limits = known.clone().into();
     }
     let mut layers = loop {
         let layer = match rewriter.layers(&plan).await? {
@@ -183,13 +183,13 @@ pub(super) async fn slim(
             LayerLimit::Free if plan.takes_from_below(layer) => LayerLimit::NoPromotion,
             _ => LayerLimit::Untouched,
         };
-        tracing::info!(layer, limit = ?limits[layer], "the rewritten layer is larger than it was; planning around it");
-        plan = self::plan(&base.stack, rules, &limits)?;
+        tracing::info!(%layer, limit = ?limits[layer], "the rewritten layer is larger than it was; planning around it");
+        plan = self::plan(&base.stack, rules, limits.as_slice())?;
     };
     for (layer, limit) in layers.iter_mut().zip(&limits) {
         layer.would_have_grown = *limit == LayerLimit::Untouched;
     }
-    let limits = limits.iter().any(|limit| *limit != LayerLimit::Free).then_some((limits_key, limits));
+    let limits = limits.iter().any(|limit| *limit != LayerLimit::Free).then(|| (limits_key, limits.into_vec()));
     if let Some((key, limits)) = &limits
         && known.as_ref() != Some(limits)
     {

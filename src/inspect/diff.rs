@@ -137,14 +137,14 @@ fn view<'m>(model: &'m SizeModel<'_>, path: &str) -> Option<(EntryId, View<'m>)>
     for id in visible(model, ids) {
         // A hard link has the data and the metadata of its file.
         let holder = model.stack().links().group_of(id).map_or(id, |group| group.holder);
-        let layer = &model.stack().layers()[holder.layer as usize];
+        let layer = &model.stack().layers()[holder.layer];
         let entry = model.stack().entry(holder);
         let security = entry.security.and_then(|number| layer.security.get(number as usize));
         view.metadata = Metadata { attributes: entry.attributes, security: security.map(|text| &**text) };
         if is_directory {
             continue;
         }
-        let streams = &layer.entries[layer.streams_of(holder.entry as usize)];
+        let streams = layer.entries.slice(layer.streams_of(holder.entry));
         for entry in std::iter::once(entry).chain(streams) {
             view.data.push((entry.size, entry.checksum));
         }

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use super::{SizeModel, Sizes};
 use crate::layer::path::NameMap;
 use crate::layer::path::windows_name;
-use crate::layer::{Entry, EntryId, EntryKind, FoldedPath};
+use crate::layer::{Entry, EntryId, EntryKind, FoldedPath, LayerNumber, PerEntry};
+use crate::numbered::Number;
 use crate::windows::components::ComponentId;
 
 /// What belongs together.
@@ -32,14 +33,14 @@ pub struct Grouping {
     /// What belongs together.
     pub by: By,
     /// Only this layer.
-    pub layer: Option<u32>,
+    pub layer: Option<LayerNumber>,
 }
 
 /// What a group is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GroupKey {
     /// A layer.
-    Layer(u32),
+    Layer(LayerNumber),
     /// A part of Windows.
     Component(ComponentId),
     /// The directory, so many components of its name deep, that this entry is or lies in.
@@ -83,7 +84,7 @@ impl SizeModel<'_> {
             let owner = EntryId { layer: id.layer, entry: size.owner };
             let entry = self.stack().entry(owner);
             let place = match grouping.by {
-                By::Layer => groups.numbered(id.layer as usize, || GroupKey::Layer(id.layer)),
+                By::Layer => groups.numbered(id.layer.place(), || GroupKey::Layer(id.layer)),
                 By::Component => groups.numbered(size.component.number(), || GroupKey::Component(size.component)),
                 By::Directory { depth } => {
                     let name = names.text(names.of(owner));
@@ -110,7 +111,7 @@ impl SizeModel<'_> {
         match grouping.by {
             By::Layer => all.sort_by_key(|group| match group.key {
                 GroupKey::Layer(layer) => layer,
-                _ => u32::MAX,
+                _ => u32::MAX.into(),
             }),
             _ => all.sort_by_key(|group| (group.key == GroupKey::ArchiveOverhead, Reverse(group.sizes.compressed))),
         }
@@ -118,14 +119,13 @@ impl SizeModel<'_> {
     }
 
     fn add_overhead(&self, groups: &mut Groups, grouping: Grouping) {
-        for layer in 0..self.stack().layers().len() {
-            let number = layer as u32;
+        for layer in self.stack().layers().numbers() {
             let compressed = self.overhead(layer);
-            if grouping.layer.is_some_and(|only| only != number) || (compressed == 0 && grouping.by != By::Layer) {
+            if grouping.layer.is_some_and(|only| only != layer) || (compressed == 0 && grouping.by != By::Layer) {
                 continue;
             }
             let place = match grouping.by {
-                By::Layer => groups.numbered(layer, || GroupKey::Layer(number)),
+                By::Layer => groups.numbered(layer.place(), || GroupKey::Layer(layer)),
                 _ => groups.named_as("/overhead", || GroupKey::ArchiveOverhead),
             };
             groups.all[place].sizes += Sizes { compressed, ..Sizes::default() };
@@ -176,7 +176,7 @@ struct Groups {
     all: Vec<Group>,
     by_number: Vec<Option<usize>>,
     by_name: NameMap<Box<str>, usize>,
-    by_file: Vec<Vec<u32>>,
+    by_file: Option<PerEntry<Option<usize>>>,
     /// The name that was looked up last, and where that led: entries of one directory come together.
     last: Option<(String, usize)>,
 }
@@ -223,16 +223,13 @@ impl Groups {
 
     /// The group of the name whose first entry this is.
     fn of_file(&mut self, model: &SizeModel<'_>, first: EntryId) -> usize {
-        if self.by_file.is_empty() {
-            self.by_file = model.sizes.iter().map(|layer| vec![u32::MAX; layer.len()]).collect();
+        let next = self.all.len();
+        let known = self.by_file.get_or_insert_with(|| PerEntry::filled(model.stack().indexes(), None));
+        if let Some(place) = known[first] {
+            return place;
         }
-        let place = self.by_file[first.layer as usize][first.entry as usize];
-        if place != u32::MAX {
-            return place as usize;
-        }
-        let place = self.push(GroupKey::File(first));
-        self.by_file[first.layer as usize][first.entry as usize] = place as u32;
-        place
+        known[first] = Some(next);
+        self.push(GroupKey::File(first))
     }
 }
 

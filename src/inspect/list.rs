@@ -1,7 +1,8 @@
 //! The entries of an image one by one, as a listing shows them.
 
 use super::{EntrySize, SizeModel};
-use crate::layer::{Entry, EntryId, EntryKind};
+use crate::layer::{Entry, EntryId, EntryKind, LayerNumber, NameId};
+use crate::numbered::NumberedVec;
 
 /// An entry of a listing.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +18,7 @@ pub struct Listed<'a> {
     /// The entry that holds its data, if that is another one.
     pub holder: Option<&'a Entry>,
     /// The layer that hides its name.
-    pub hidden_by: Option<u32>,
+    pub hidden_by: Option<LayerNumber>,
     /// Whether no container sees its data, under no name.
     pub dead: bool,
 }
@@ -27,16 +28,16 @@ impl SizeModel<'_> {
     /// what is in it, lower layers before upper ones. `places` come from [`crate::layer::order::places`].
     ///
     /// A stream comes behind its file and is asked for by that one's name; a whiteout is asked for by what it deletes.
-    pub fn list(&self, places: &[u32], mut wanted: impl FnMut(&str) -> bool) -> Vec<EntryId> {
+    pub fn list(&self, places: &NumberedVec<NameId, u32>, mut wanted: impl FnMut(&str) -> bool) -> Vec<EntryId> {
         let names = self.stack().names();
-        let mut is_wanted: Vec<bool> = Vec::with_capacity(names.count());
+        let mut is_wanted: NumberedVec<NameId, bool> = NumberedVec::with_capacity(names.count());
         for name in names.all() {
-            let directory_is = names.parent(name).is_some_and(|directory| is_wanted[directory.place()]);
+            let directory_is = names.parent(name).is_some_and(|directory| is_wanted[directory]);
             is_wanted.push(directory_is || wanted(names.text(name)));
         }
         let named = self.entries().map(|(id, _, size)| (names.of(EntryId { entry: size.owner, ..id }), id));
-        let wanted = named.filter(|(name, _)| is_wanted[name.place()]);
-        let mut all: Vec<(u32, EntryId)> = wanted.map(|(name, id)| (places[name.place()], id)).collect();
+        let wanted = named.filter(|(name, _)| is_wanted[*name]);
+        let mut all: Vec<(u32, EntryId)> = wanted.map(|(name, id)| (places[name], id)).collect();
         all.sort_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, id)| id).collect()
     }

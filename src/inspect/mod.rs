@@ -12,7 +12,8 @@ use std::ops::AddAssign;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::layer::{Entry, EntryId, EntryKind, LayerStack, Shadows};
+use crate::layer::{Entry, EntryId, EntryKind, EntryNumber, LayerNumber, LayerStack, PerEntry, PerLayer, Shadows};
+use crate::numbered::{NumberRange, NumberedVec};
 use crate::windows::components::{Classifier, Component, ComponentId};
 
 pub use diff::Diff;
@@ -62,29 +63,30 @@ pub struct EntrySize {
     /// The part of Windows that it belongs to.
     pub component: ComponentId,
     /// The number of the entry in the same layer that it is counted with: the file of an alternate data stream, or itself.
-    pub owner: u32,
+    pub owner: EntryNumber,
     /// Bytes of data; a hard link has none.
     pub unpacked: u64,
     /// Bytes of the blob, headers included.
     pub compressed: u64,
     /// The layer that made it dead, or [`ALIVE`].
-    dead_by: u32,
+    dead_by: LayerNumber,
     is_file: bool,
 }
 
+/// No layer: an image has fewer of them.
 const ALIVE: u32 = u32::MAX;
 
 impl EntrySize {
     /// The layer that made it dead, or nothing if it is not.
     ///
     /// The data of a file is dead when all names of its link group are hidden, by the layer that hides the last of them.
-    pub fn dead_by(&self) -> Option<u32> {
-        (self.dead_by != ALIVE).then_some(self.dead_by)
+    pub fn dead_by(&self) -> Option<LayerNumber> {
+        (u32::from(self.dead_by) != ALIVE).then_some(self.dead_by)
     }
 
     /// Its sizes.
     pub fn sizes(&self) -> Sizes {
-        let dead = |bytes| if self.dead_by == ALIVE { 0 } else { bytes };
+        let dead = |bytes| if u32::from(self.dead_by) == ALIVE { 0 } else { bytes };
         Sizes {
             files: self.is_file.into(),
             unpacked: self.unpacked,
@@ -99,9 +101,9 @@ impl EntrySize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dead {
     /// The layer that holds it.
-    pub layer: u32,
+    pub layer: LayerNumber,
     /// The layer that replaces or deletes it.
-    pub by: u32,
+    pub by: LayerNumber,
     /// Names of files.
     pub files: u64,
     /// Bytes of data.
@@ -115,9 +117,9 @@ pub struct Dead {
 pub struct SizeModel<'a> {
     stack: &'a LayerStack,
     shadows: Shadows,
-    sizes: Vec<Vec<EntrySize>>,
+    sizes: PerEntry<EntrySize>,
     classifier: Classifier,
-    overhead: Vec<u64>,
+    overhead: PerLayer<u64>,
 }
 
 impl<'a> SizeModel<'a> {
@@ -125,15 +127,15 @@ impl<'a> SizeModel<'a> {
     pub fn new(stack: &'a LayerStack) -> SizeModel<'a> {
         let shadows = Shadows::find(stack);
         let mut classifier = Classifier::new(stack.names());
-        let mut sizes: Vec<Vec<EntrySize>> = Vec::with_capacity(stack.layers().len());
-        let mut overhead = Vec::with_capacity(stack.layers().len());
-        for (number, layer) in stack.layers().iter().enumerate() {
+        let mut sizes = PerLayer::with_capacity(stack.layers().len());
+        let mut overhead = PerLayer::with_capacity(stack.layers().len());
+        for (number, layer) in stack.layers().numbered() {
             let mut position = 0;
             let mut file = None;
-            let mut of_layer: Vec<EntrySize> = Vec::with_capacity(layer.entries.len());
-            for (at, entry) in layer.entries.iter().enumerate() {
+            let mut of_layer: NumberedVec<EntryNumber, EntrySize> = NumberedVec::with_capacity(layer.entries.len());
+            for (at, entry) in layer.entries.numbered() {
                 let end = layer.blocks.stored_position(entry.end());
-                let owner: Option<usize> = if entry.kind == EntryKind::Stream { file } else { None };
+                let owner: Option<EntryNumber> = if entry.kind == EntryKind::Stream { file } else { None };
                 let component = match owner {
                     Some(owner) => of_layer[owner].component,
                     None => {
@@ -144,10 +146,10 @@ impl<'a> SizeModel<'a> {
                 };
                 of_layer.push(EntrySize {
                     component,
-                    owner: owner.unwrap_or(at) as u32,
+                    owner: owner.unwrap_or(at),
                     unpacked: data(entry),
                     compressed: end.saturating_sub(position),
-                    dead_by: shadows.hidden_by(EntryId::new(number, at)).unwrap_or(ALIVE),
+                    dead_by: shadows.hidden_by(EntryId::new(number, at)).unwrap_or(ALIVE.into()),
                     is_file: is_file(entry),
                 });
                 position = end.max(position);
@@ -158,7 +160,7 @@ impl<'a> SizeModel<'a> {
             overhead.push(layer.stored_size.saturating_sub(position));
             sizes.push(of_layer);
         }
-        let mut model = SizeModel { stack, shadows, sizes, classifier, overhead };
+        let mut model = SizeModel { stack, shadows, sizes: sizes.into(), classifier, overhead };
         model.revive_linked();
         model
     }
@@ -166,13 +168,14 @@ impl<'a> SizeModel<'a> {
     /// Data is dead only when all names of its file are hidden; its streams share its fate.
     fn revive_linked(&mut self) {
         for group in self.stack.links().groups() {
-            let by = group.members.iter().map(|&id| self.shadows.hidden_by(id).unwrap_or(ALIVE)).max();
-            let holder = &mut self.sizes[group.holder.layer as usize];
-            holder[group.holder.entry as usize].dead_by = by.unwrap_or(ALIVE);
-            let streams = holder.iter().enumerate().skip(group.holder.entry as usize + 1);
-            let count = streams.take_while(|(_, size)| size.owner == group.holder.entry).count();
-            for stream in 1..=count {
-                holder[group.holder.entry as usize + stream].dead_by = by.unwrap_or(ALIVE);
+            let by = group.members.iter().map(|&id| self.shadows.hidden_by(id).unwrap_or(ALIVE.into())).max();
+            let by = by.unwrap_or(ALIVE.into());
+            let EntryId { layer, entry: holder } = group.holder;
+            self.sizes[group.holder].dead_by = by;
+            let behind = self.sizes.layer(layer).after(holder);
+            let count = behind.iter().take_while(|size| size.owner == holder).count();
+            for stream in NumberRange::behind(holder, count) {
+                self.sizes[EntryId::new(layer, stream)].dead_by = by;
             }
         }
     }
@@ -189,25 +192,25 @@ impl<'a> SizeModel<'a> {
 
     /// What an entry takes. The number must come from the stack.
     pub fn size(&self, id: EntryId) -> &EntrySize {
-        &self.sizes[id.layer as usize][id.entry as usize]
+        &self.sizes[id]
     }
 
     /// All entries, layer by layer from the base upward, in the order of the tars.
     pub fn entries(&self) -> impl Iterator<Item = (EntryId, &'a Entry, &EntrySize)> {
-        self.stack.layers().iter().zip(&self.sizes).enumerate().flat_map(|(number, (layer, sizes))| {
-            let entries = layer.entries.iter().zip(sizes).enumerate();
-            entries.map(move |(at, (entry, size))| (EntryId::new(number, at), entry, size))
+        self.stack.layers().iter().zip(self.sizes.layers().numbered()).flat_map(|(layer, (number, sizes))| {
+            let entries = layer.entries.iter().zip(sizes.numbered());
+            entries.map(move |(entry, (at, size))| (EntryId::new(number, at), entry, size))
         })
     }
 
     /// Compressed bytes of a layer that belong to no entry: the mark of the archive's end, and what compression adds there.
-    pub fn overhead(&self, layer: usize) -> u64 {
+    pub fn overhead(&self, layer: LayerNumber) -> u64 {
         self.overhead.get(layer).copied().unwrap_or(0)
     }
 
     /// The sizes of the whole image.
     pub fn totals(&self) -> Sizes {
-        let mut totals: Sizes = self.sizes.iter().flatten().map(EntrySize::sizes).sum();
+        let mut totals: Sizes = self.sizes.layers().iter().flatten().map(EntrySize::sizes).sum();
         totals.compressed += self.overhead.iter().sum::<u64>();
         totals
     }
@@ -215,8 +218,7 @@ impl<'a> SizeModel<'a> {
     /// What each layer holds in vain, by the layer that made it so; both from the base upward.
     pub fn dead(&self) -> Vec<Dead> {
         let mut all: Vec<Dead> = Vec::new();
-        for (layer, sizes) in self.sizes.iter().enumerate() {
-            let layer = layer as u32;
+        for (layer, sizes) in self.sizes.layers().numbered() {
             for size in sizes {
                 let Some(by) = size.dead_by() else { continue };
                 let place = all.binary_search_by_key(&(layer, by), |dead| (dead.layer, dead.by)).unwrap_or_else(|at| {

@@ -81,8 +81,8 @@ proptest! {
         let model = SizeModel::new(&stack);
         let layers = model.groups(Grouping { by: By::Layer, layer: None });
         for by in groupings() {
-            for (number, layer) in layers.iter().enumerate() {
-                let groups = model.groups(Grouping { by, layer: Some(number as u32) });
+            for (number, layer) in stack.layers().numbers().zip(&layers) {
+                let groups = model.groups(Grouping { by, layer: Some(number) });
                 prop_assert_eq!(groups.iter().map(|group| group.sizes).sum::<Sizes>(), layer.sizes);
                 prop_assert_eq!(layer.sizes.compressed, stack.layers()[number].stored_size);
             }
@@ -125,13 +125,20 @@ fn data_lives_as_long_as_one_of_its_names() {
     let layers = [base, first, second].map(|entries| Arc::new(index_with(entries, 1_000_000)));
     let stack = LayerStack::new(layers.to_vec());
     let model = SizeModel::new(&stack);
-    let dead: Vec<Option<u32>> = model.entries().map(|(_, _, size)| size.dead_by()).collect();
+    let dead: Vec<_> = model.entries().map(|(_, _, size)| size.dead_by().map(u32::from)).collect();
     // The links are hidden as names; the data of the second group is dead since its last name is.
     assert_eq!(dead, [None, None, None, Some(2), Some(2), Some(2), None, None, None]);
     assert_eq!(model.totals().dead, 505);
     assert_eq!(model.totals().unpacked, 1518);
     assert_eq!(model.totals().files, 6);
-    assert_eq!(model.dead().iter().map(|dead| (dead.layer, dead.by, dead.files)).collect::<Vec<_>>(), [(0, 2, 2)]);
+    assert_eq!(
+        model
+            .dead()
+            .iter()
+            .map(|dead| (dead.layer.into(), dead.by.into(), dead.files))
+            .collect::<Vec<(u32, u32, u64)>>(),
+        [(0, 2, 2)]
+    );
 }
 
 #[test]
@@ -189,7 +196,7 @@ fn the_profile_named_for_a_component_removes_files_of_it() {
         ("driver-store", "Files/Windows/System32/DriverStore/FileRepository/prnx.inf_1/x.sys"),
     ];
     let entries = examples.map(|(_, example)| (EntryKind::File, example));
-    let names = crate::layer::Names::collect(&[&crate::layer::index::tests::index_of(&entries)]);
+    let names = crate::layer::Names::collect(std::iter::once(&crate::layer::index::tests::index_of(&entries)));
     let mut classifier = Classifier::new(&names);
     for component in crate::windows::components::COMPONENTS {
         let example = examples.iter().find(|(name, _)| *name == component.name).map(|(_, example)| *example);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LayerPath;
+use super::{EntryNumber, LayerNumber, LayerPath};
 
 /// What an entry is to a Windows host.
 ///
@@ -55,6 +55,22 @@ pub struct Entry {
     pub checksum: u32,
     /// The first [`HEAD_LENGTH`] bytes of the data of a file that [`super::index`] looks into: registry hives.
     pub head: Option<Box<[u8]>>,
+}
+
+/// One entry of an image: its layer, and its number in that layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntryId {
+    /// The layer.
+    pub layer: LayerNumber,
+    /// The entry in the layer's index.
+    pub entry: EntryNumber,
+}
+
+impl EntryId {
+    /// Returns the entry with this number in the layer with that number.
+    pub fn new(layer: impl Into<LayerNumber>, entry: impl Into<EntryNumber>) -> EntryId {
+        EntryId { layer: layer.into(), entry: entry.into() }
+    }
 }
 
 /// How much of a hive's data the index keeps: what its checksum covers, and the checksum.

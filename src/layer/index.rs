@@ -15,13 +15,14 @@ use super::read::{Piece, Wanted, for_each_piece};
 use super::records::Remark;
 use super::scan::{Limits, MOST_HEADERS, ScanError, Scanner};
 use super::seek_points::SeekPoint;
-use super::{Entry, EntryKind, FoldedPath};
+use super::{Entry, EntryKind, EntryNumber, FoldedPath};
 use crate::error::reason;
 use crate::gzip::BlockMap;
 use crate::hive::RegistryVersion;
 use crate::image::Digest;
 use crate::image::digest::Hasher;
 pub use crate::image::media_type::Compression;
+use crate::numbered::{NumberRange, NumberedVec};
 
 /// The version of the stored form.
 pub const VERSION: u32 = 4;
@@ -48,7 +49,7 @@ pub struct LayerIndex {
     pub ends_in_zeros: bool,
     /// Every entry, in the order of the tar. Their spans tile `0..entries_end`.
     #[serde(deserialize_with = "sized_at_once")]
-    pub entries: Vec<Entry>,
+    pub entries: NumberedVec<EntryNumber, Entry>,
     /// What is odd about the records of entries, in the order of the entries.
     pub remarks: Vec<Remark>,
     /// The different security descriptors of the layer (`MSWINDOWS.rawsd`, base64 as in the tar).
@@ -60,19 +61,19 @@ pub struct LayerIndex {
 }
 
 /// Reads a list into memory that is as long as it from the beginning: growing one of this length takes twice as much.
-fn sized_at_once<'de, D: Deserializer<'de>>(stored: D) -> Result<Vec<Entry>, D::Error> {
+fn sized_at_once<'de, D: Deserializer<'de>>(stored: D) -> Result<NumberedVec<EntryNumber, Entry>, D::Error> {
     struct Entries;
 
     impl<'de> Visitor<'de> for Entries {
-        type Value = Vec<Entry>;
+        type Value = NumberedVec<EntryNumber, Entry>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("entries")
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut stored: A) -> Result<Vec<Entry>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut stored: A) -> Result<Self::Value, A::Error> {
             // The length is only what the file says; so much memory is reserved on its word.
-            let mut entries = Vec::with_capacity(stored.size_hint().unwrap_or(0).min(1 << 20));
+            let mut entries = NumberedVec::with_capacity(stored.size_hint().unwrap_or(0).min(1 << 20));
             while let Some(entry) = stored.next_element()? {
                 entries.push(entry);
             }
@@ -145,7 +146,7 @@ impl LayerIndex {
             unpacked_size: scan.length,
             entries_end: scan.entries_end,
             ends_in_zeros: scan.ends_in_zeros,
-            entries: scan.entries,
+            entries: scan.entries.into(),
             remarks: scan.remarks,
             security: scan.security,
             blocks: blob.blocks,
@@ -191,12 +192,12 @@ impl LayerIndex {
     }
 
     /// The alternate data streams of a file: the entries right behind it that are named after it.
-    pub fn streams_of(&self, file: usize) -> std::ops::Range<usize> {
-        let Some(owner) = self.entries.get(file) else { return 0..0 };
+    pub fn streams_of(&self, file: EntryNumber) -> NumberRange<EntryNumber> {
+        let Some(owner) = self.entries.get(file) else { return NumberRange::empty() };
         let folded = owner.path.fold();
         let is_stream = |entry: &&Entry| entry.stream_owner().is_some_and(|name| FoldedPath::new(name) == folded);
-        let count = self.entries[file + 1..].iter().take_while(is_stream).count();
-        file + 1..file + 1 + count
+        let count = self.entries.after(file).iter().take_while(is_stream).count();
+        NumberRange::behind(file, count)
     }
 
     /// About how many bytes of the blob a part of the tar takes. The parts of a layer add up to its size exactly.
@@ -258,13 +259,12 @@ fn is_sound(index: &LayerIndex) -> bool {
         }
         position = end;
     }
-    let entries = index.entries.len();
     // The padding of the last entry may be missing.
     let data_end = index.entries.last().map_or(0, |entry| entry.data + entry.size);
     position == index.entries_end
         && data_end <= index.unpacked_size
         && index.remarks.is_sorted_by_key(|remark| remark.entry)
-        && index.remarks.last().is_none_or(|remark| (remark.entry as usize) < entries)
+        && index.remarks.last().is_none_or(|remark| index.entries.get(remark.entry).is_some())
         && index.unpacked_size <= i64::MAX as u64
         && u32::try_from(index.entries.len()).is_ok()
         && index.blocks.stored_position(u64::MAX) == index.stored_size
@@ -320,7 +320,7 @@ pub(crate) mod tests {
             unpacked_size,
             entries_end: position,
             ends_in_zeros: true,
-            entries,
+            entries: entries.into(),
             remarks: Vec::new(),
             security: Vec::new(),
             blocks: BlockMap::opaque(unpacked_size, stored_size),
@@ -369,7 +369,7 @@ pub(crate) mod tests {
         assert!(LayerIndex::decode(&right.encode(), &right.digest).is_some());
         let changes: [fn(&mut LayerIndex); 14] = [
             |index| {
-                index.entries[2].data += 4 << 20;
+                index.entries[2.into()].data += 4 << 20;
                 index.entries_end += 4 << 20;
                 index.unpacked_size += 4 << 20;
             },
@@ -377,15 +377,15 @@ pub(crate) mod tests {
                 let edition = Some("\u{1b}[31m".to_owned());
                 index.registry = Some(RegistryVersion { edition, ..RegistryVersion::default() });
             },
-            |index| index.entries[1].start += 512,
-            |index| index.entries[1].data = index.entries[1].start,
-            |index| index.entries[1].data -= 1024,
-            |index| index.entries[1].data += 1,
-            |index| index.entries[2].size = u64::MAX,
-            |index| index.entries[2].size = u64::MAX - 1024,
-            |index| index.entries[0].size = 512,
-            |index| index.entries[1].security = Some(0),
-            |index| index.entries[1].head = Some(vec![0; HEAD_LENGTH + 1].into()),
+            |index| index.entries[1.into()].start += 512,
+            |index| index.entries[1.into()].data = index.entries[1.into()].start,
+            |index| index.entries[1.into()].data -= 1024,
+            |index| index.entries[1.into()].data += 1,
+            |index| index.entries[2.into()].size = u64::MAX,
+            |index| index.entries[2.into()].size = u64::MAX - 1024,
+            |index| index.entries[0.into()].size = 512,
+            |index| index.entries[1.into()].security = Some(0),
+            |index| index.entries[1.into()].head = Some(vec![0; HEAD_LENGTH + 1].into()),
             |index| index.entries_end += 512,
             |index| index.unpacked_size = 512,
             |index| index.stored_size += 1,

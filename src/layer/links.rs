@@ -5,31 +5,17 @@
 //! earlier, without regard to case; in an upper layer it first looks for exactly that spelling among the names that came
 //! earlier, and then in the layers below, topmost first, without regard to case.
 
-use std::ops::Deref;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use super::path::NameMap;
-use super::{EntryKind, FoldedPath, LayerIndex, LayerStack, NameId, Names};
+use super::{
+    EntryId, EntryKind, EntryNumber, FoldedPath, LayerIndex, LayerNumber, LayerStack, NameId, Names, PerEntry, PerLayer,
+};
+use crate::numbered::{NumberedVec, number};
 
-/// One entry of an image: the number of its layer, from the base upward, and its number in that layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EntryId {
-    /// The layer; 0 is the base layer.
-    pub layer: u32,
-    /// The entry in the layer's index.
-    pub entry: u32,
-}
-
-impl EntryId {
-    /// The entry with this number in the layer with that number.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "an image has at most 127 layers with a million entries each, and as many directories"
-    )]
-    pub fn new(layer: usize, entry: usize) -> EntryId {
-        EntryId { layer: layer as u32, entry: entry as u32 }
-    }
+number! {
+    /// The number of a link group in [`LinkGroups::groups`].
+    GroupNumber
 }
 
 /// All names of one file that has more than one.
@@ -44,31 +30,32 @@ pub struct Group {
 /// The link groups of an image.
 #[derive(Debug, Clone, Default)]
 pub struct LinkGroups {
-    groups: Vec<Group>,
-    /// For each layer and entry: the group, or [`NONE`].
-    group_of: Vec<Vec<u32>>,
+    groups: NumberedVec<GroupNumber, Group>,
+    /// The group of each entry, or [`NONE`].
+    group_of: PerEntry<GroupNumber>,
     /// For each layer: entry number of a link, and what its target resolves to, in order.
-    targets: Vec<Vec<(u32, EntryId)>>,
+    targets: PerLayer<Vec<(EntryNumber, EntryId)>>,
     /// For each layer: entry number of each hard link, and the name that it names as its target, if there is such a name.
-    named: Vec<Vec<(u32, Option<NameId>)>>,
+    named: PerLayer<Vec<(EntryNumber, Option<NameId>)>>,
     crowds: Crowds,
 }
 
-const NONE: u32 = u32::MAX;
+/// No group. An image has fewer groups than entries, and fewer entries than this.
+const NONE: GroupNumber = GroupNumber(u32::MAX);
 
 impl LinkGroups {
     /// Finds the groups of an image, given its layers from the base upward.
-    pub fn find(layers: &[&LayerIndex], names: &Names) -> LinkGroups {
+    pub fn find(layers: &PerLayer<Arc<LayerIndex>>, names: &Names) -> LinkGroups {
         let mut found = LinkGroups {
-            group_of: layers.iter().map(|layer| vec![NONE; layer.entries.len()]).collect(),
-            targets: vec![Vec::new(); layers.len()],
-            named: vec![Vec::new(); layers.len()],
+            group_of: PerEntry::filled(layers.iter().map(Arc::as_ref), NONE),
+            targets: layers.same_length(Vec::new()),
+            named: layers.same_length(Vec::new()),
             crowds: Crowds::find(layers, names),
             ..LinkGroups::default()
         };
         let mut folded = String::new();
-        for (layer, index) in layers.iter().enumerate() {
-            for (number, entry) in index.entries.iter().enumerate() {
+        for (layer, index) in layers.numbered() {
+            for (number, entry) in index.entries.numbered() {
                 if entry.kind != EntryKind::HardLink {
                     continue;
                 }
@@ -90,34 +77,34 @@ impl LinkGroups {
     }
 
     /// Puts a link into the group of its target; false if the target is no file.
-    fn join(&mut self, layers: &[&LayerIndex], link: EntryId, target: EntryId) -> bool {
-        let group = match self.group_of[target.layer as usize][target.entry as usize] {
+    fn join(&mut self, layers: &PerLayer<Arc<LayerIndex>>, link: EntryId, target: EntryId) -> bool {
+        let group = match self.group_of[target] {
             NONE => {
-                let is_file = layers[target.layer as usize].entries[target.entry as usize].kind == EntryKind::File;
+                let is_file = layers[target.layer].entries[target.entry].kind == EntryKind::File;
                 if !is_file {
                     return false;
                 }
+                let Ok(group) = GroupNumber::try_from(self.groups.len()) else { return false };
                 self.groups.push(Group { holder: target, members: vec![target] });
-                let Ok(group) = u32::try_from(self.groups.len() - 1) else { return false };
-                self.group_of[target.layer as usize][target.entry as usize] = group;
+                self.group_of[target] = group;
                 group
             }
             group => group,
         };
-        self.groups[group as usize].members.push(link);
-        self.group_of[link.layer as usize][link.entry as usize] = group;
+        self.groups[group].members.push(link);
+        self.group_of[link] = group;
         true
     }
 
     /// All groups, in the order in which their first link comes.
-    pub fn groups(&self) -> &[Group] {
+    pub fn groups(&self) -> &NumberedVec<GroupNumber, Group> {
         &self.groups
     }
 
-    /// The place in [`LinkGroups::groups`] of the group that an entry belongs to.
-    pub fn group_number(&self, entry: EntryId) -> Option<usize> {
-        let group = *self.group_of.get(entry.layer as usize)?.get(entry.entry as usize)?;
-        (group != NONE).then_some(group as usize)
+    /// The number in [`LinkGroups::groups`] of the group that an entry belongs to.
+    pub fn group_number(&self, entry: EntryId) -> Option<GroupNumber> {
+        let group = *self.group_of.get(entry)?;
+        (group != NONE).then_some(group)
     }
 
     /// The entry that a Windows host finds for a link at this place which is to lead to that entry, under its own name.
@@ -129,19 +116,18 @@ impl LinkGroups {
 
     /// The group that an entry belongs to, or nothing for a file with one name and for what is no file.
     pub fn group_of(&self, entry: EntryId) -> Option<&Group> {
-        let group = *self.group_of.get(entry.layer as usize)?.get(entry.entry as usize)?;
-        self.groups.get(group as usize)
+        self.groups.get(*self.group_of.get(entry)?)
     }
 
     /// The hard links of a layer by their numbers, in order, and the names that they name as targets; nothing for a name that
     /// the image does not have.
-    pub fn named_targets(&self, layer: usize) -> &[(u32, Option<NameId>)] {
+    pub fn named_targets(&self, layer: LayerNumber) -> &[(EntryNumber, Option<NameId>)] {
         self.named.get(layer).map_or(&[], Vec::as_slice)
     }
 
     /// The entry that a hard link names: the holder, or another link to it.
     pub fn target(&self, link: EntryId) -> Option<EntryId> {
-        let targets = self.targets.get(link.layer as usize)?;
+        let targets = self.targets.get(link.layer)?;
         let at = targets.binary_search_by_key(&link.entry, |(entry, _)| *entry).ok()?;
         Some(targets[at].1)
     }
@@ -150,13 +136,13 @@ impl LinkGroups {
 /// Names that one layer has many times over, each time spelled in some way. No image of Windows has them; without their own
 /// lists, looking for the right one would take as long as there are of them, for each link.
 #[derive(Debug, Clone, Default)]
-struct Crowds(NameMap<(NameId, u32), NameMap<Box<str>, Vec<u32>>>);
+struct Crowds(NameMap<(NameId, LayerNumber), NameMap<Box<str>, Vec<EntryNumber>>>);
 
 /// How many entries of one name are looked through one by one.
 const FEW: usize = 8;
 
 impl Crowds {
-    fn find<L: Deref<Target = LayerIndex>>(layers: &[L], names: &Names) -> Crowds {
+    fn find(layers: &PerLayer<Arc<LayerIndex>>, names: &Names) -> Crowds {
         let mut crowds = Crowds::default();
         for name in names.all() {
             let entries = names.entries(name);
@@ -165,12 +151,12 @@ impl Crowds {
             }
             for same_layer in entries.chunk_by(|one, other| one.layer == other.layer) {
                 // In the base layer no spelling counts.
-                if same_layer.len() <= FEW || same_layer[0].layer == 0 {
+                if same_layer.len() <= FEW || same_layer[0].layer == LayerNumber::BASE {
                     continue;
                 }
                 let spellings = crowds.0.entry((name, same_layer[0].layer)).or_default();
                 for id in same_layer {
-                    let path = layers[id.layer as usize].entries[id.entry as usize].path.as_str();
+                    let path = layers[id.layer].entries[id.entry].path.as_str();
                     spellings.entry(path.into()).or_default().push(id.entry);
                 }
             }
@@ -182,9 +168,9 @@ impl Crowds {
     ///
     /// A target in the same layer whose spelling differs only in case is taken as the last resort: the host would not find
     /// it in an upper layer, which [`crate::verify`] says, but it is the file that is meant.
-    fn resolve<L: Deref<Target = LayerIndex>>(
+    fn resolve(
         &self,
-        layers: &[L],
+        layers: &PerLayer<Arc<LayerIndex>>,
         names: &Names,
         link: EntryId,
         target: &str,
@@ -200,7 +186,7 @@ impl Crowds {
             }),
             None => {
                 let spelled_same = |id: &&EntryId| {
-                    link.layer == 0 || layers[id.layer as usize].entries[id.entry as usize].path.as_str() == target
+                    link.layer == LayerNumber::BASE || layers[id.layer].entries[id.entry].path.as_str() == target
                 };
                 earlier.iter().rev().find(spelled_same).copied()
             }

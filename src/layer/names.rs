@@ -4,17 +4,12 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
-use super::{EntryId, FoldedPath, LayerIndex};
+use super::{EntryId, FoldedPath, LayerIndex, PerEntry, PerLayer};
+use crate::numbered::{Number, NumberRange, NumberedVec, number};
 
-/// The number of a name in [`Names`]. A directory has a smaller number than what is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NameId(u32);
-
-impl NameId {
-    /// The place of the name in a list that has something for each name.
-    pub fn place(self) -> usize {
-        self.0 as usize
-    }
+number! {
+    /// The number of a name in [`Names`]. A directory has a smaller number than what is in it.
+    NameId
 }
 
 /// Every name of an image, as Windows compares them (see [`FoldedPath`]).
@@ -25,11 +20,11 @@ impl NameId {
 pub struct Names {
     /// Folded names one behind the other; that of a directory may be the beginning of another one.
     text: String,
-    spans: Vec<Span>,
-    by_text: HashTable<u32>,
+    spans: NumberedVec<NameId, Span>,
+    by_text: HashTable<NameId>,
     hasher: foldhash::fast::RandomState,
-    /// For each layer and entry, the name that it is about.
-    of_entry: Vec<Vec<NameId>>,
+    /// For each entry, the name that it is about.
+    of_entry: PerEntry<NameId>,
     /// The entries that have a name, name by name.
     entries: Vec<EntryId>,
     /// For each name, where its entries begin in `entries`; at the end, where the last ones end.
@@ -41,32 +36,35 @@ pub struct Names {
 struct Span {
     start: usize,
     length: u32,
-    parent: u32,
+    /// [`NONE`] at the top.
+    parent: NameId,
     /// Of the hash of the directory and the last component, so that a name of ten thousand components costs no more than one of
     /// the same length that has few.
     hash: u64,
 }
 
-const NONE: u32 = u32::MAX;
+/// No name: an image has fewer of them.
+const NONE: NameId = NameId(u32::MAX);
 
 /// The hash of what names at the top lie in.
 const TOP: u64 = 0;
 
 impl Names {
     /// Collects the names of the layers, from the base upward.
-    pub fn collect(layers: &[&LayerIndex]) -> Names {
-        let entries = || layers.iter().flat_map(|layer| &layer.entries);
+    pub fn collect<'l>(layers: impl Iterator<Item = &'l LayerIndex> + Clone) -> Names {
+        let entries = || layers.clone().flat_map(|layer| &layer.entries);
         let most = entries().count();
         let mut names = Names {
             text: String::with_capacity(entries().map(|entry| entry.path.as_str().len()).sum()),
-            spans: Vec::with_capacity(most),
+            spans: NumberedVec::with_capacity(most),
             by_text: HashTable::with_capacity(most),
             ..Names::default()
         };
         let mut folded = String::new();
         let mut last = None;
-        for index in layers {
-            let mut of_layer = Vec::with_capacity(index.entries.len());
+        let mut of_entry = PerLayer::new();
+        for index in layers.clone() {
+            let mut of_layer = NumberedVec::with_capacity(index.entries.len());
             // Where the directory of the last entry ends, as spelled with its separator and folded.
             let mut directory = ("", 0);
             for entry in &index.entries {
@@ -97,8 +95,9 @@ impl Names {
                 last = names.parent(name);
                 of_layer.push(name);
             }
-            names.of_entry.push(of_layer);
+            of_entry.push(of_layer);
         }
+        names.of_entry = of_entry.into();
         names.sort_entries(layers);
         names
     }
@@ -109,10 +108,10 @@ impl Names {
             && let Some(component) = folded.strip_prefix(self.text(near)).and_then(|rest| rest.strip_prefix('/'))
             && !component.contains('/')
         {
-            let hash = self.hash(self.spans[near.place()].hash, component);
+            let hash = self.hash(self.spans[near].hash, component);
             return self.lookup(hash, folded).unwrap_or_else(|| {
                 let start = self.push(folded);
-                self.add(start, folded.len(), near.0, hash)
+                self.add(start, folded.len(), near, hash)
             });
         }
         let hashes = self.hashes(folded);
@@ -122,13 +121,12 @@ impl Names {
         }
         // The directories that have no number yet are the beginning of this text; those above a known one are known, too.
         let first_new = hashes.partition_point(|place| known(self, place).is_some());
-        let mut parent =
-            first_new.checked_sub(1).and_then(|at| known(self, hashes.get(at)?)).map_or(NONE, |name| name.0);
+        let mut parent = first_new.checked_sub(1).and_then(|at| known(self, hashes.get(at)?)).unwrap_or(NONE);
         let start = self.push(folded);
         for &(length, hash) in hashes.iter().skip(first_new) {
-            parent = self.add(start, length, parent, hash).0;
+            parent = self.add(start, length, parent, hash);
         }
-        NameId(parent)
+        parent
     }
 
     fn push(&mut self, folded: &str) -> usize {
@@ -141,12 +139,12 @@ impl Names {
         clippy::cast_possible_truncation,
         reason = "an image has at most 127 layers with a million entries each, and as many directories; names are short"
     )]
-    fn add(&mut self, start: usize, length: usize, parent: u32, hash: u64) -> NameId {
-        let id = self.spans.len() as u32;
+    fn add(&mut self, start: usize, length: usize, parent: NameId, hash: u64) -> NameId {
+        let id = NameId(self.spans.len() as u32);
         self.spans.push(Span { start, length: length as u32, parent, hash });
         let spans = &self.spans;
-        self.by_text.insert_unique(hash, id, |&id| spans[id as usize].hash);
-        NameId(id)
+        self.by_text.insert_unique(hash, id, |&id| spans[id].hash);
+        id
     }
 
     /// The hash of a name, from that of its directory and its last component.
@@ -169,17 +167,17 @@ impl Names {
     }
 
     fn lookup(&self, hash: u64, folded: &str) -> Option<NameId> {
-        self.by_text.find(hash, |&id| self.text(NameId(id)) == folded).map(|&id| NameId(id))
+        self.by_text.find(hash, |&id| self.text(id) == folded).copied()
     }
 
     /// Sorts the entries that have names by their names: those of one name in the order of layers and entries.
-    fn sort_entries(&mut self, layers: &[&LayerIndex]) {
+    fn sort_entries<'l>(&mut self, layers: impl Iterator<Item = &'l LayerIndex> + Clone) {
         let mut first = vec![0_u32; self.spans.len() + 1];
         let named = || {
-            layers.iter().zip(&self.of_entry).enumerate().flat_map(|(layer, (index, names))| {
-                let entries = index.entries.iter().zip(names).enumerate();
-                let named = entries.filter(|(_, (entry, _))| entry.is_name());
-                named.map(move |(number, (_, name))| (EntryId::new(layer, number), *name))
+            layers.clone().zip(self.of_entry.layers().numbered()).flat_map(|(index, (layer, names))| {
+                let entries = index.entries.iter().zip(names.numbered());
+                let named = entries.filter(|(entry, _)| entry.is_name());
+                named.map(move |(_, (number, name))| (EntryId::new(layer, number), *name))
             })
         };
         for (_, name) in named() {
@@ -189,7 +187,7 @@ impl Names {
             first[place] += first[place - 1];
         }
         let mut next = first.clone();
-        let mut entries = vec![EntryId { layer: 0, entry: 0 }; first.last().map_or(0, |&count| count as usize)];
+        let mut entries = vec![EntryId::new(0, 0); first.last().map_or(0, |&count| count as usize)];
         for (id, name) in named() {
             entries[next[name.place()] as usize] = id;
             next[name.place()] += 1;
@@ -203,27 +201,31 @@ impl Names {
         self.spans.len()
     }
 
+    /// Returns a list that has this value for each name.
+    pub fn each<T: Clone>(&self, value: T) -> NumberedVec<NameId, T> {
+        self.spans.same_length(value)
+    }
+
     /// All names, a directory before what is in it.
-    #[expect(clippy::cast_possible_truncation, reason = "see `add`")]
-    pub fn all(&self) -> impl DoubleEndedIterator<Item = NameId> + use<> {
-        (0..self.spans.len() as u32).map(NameId)
+    pub fn all(&self) -> NumberRange<NameId> {
+        self.spans.numbers()
     }
 
     /// A name, folded.
     pub fn text(&self, name: NameId) -> &str {
-        self.spans[name.place()].of(&self.text)
+        self.spans[name].of(&self.text)
     }
 
     /// The directory that a name is in, or nothing at the top.
     pub fn parent(&self, name: NameId) -> Option<NameId> {
-        let parent = self.spans[name.place()].parent;
-        (parent != NONE).then_some(NameId(parent))
+        let parent = self.spans[name].parent;
+        (parent != NONE).then_some(parent)
     }
 
     /// The last component of a name, folded.
     pub fn last_component(&self, name: NameId) -> &str {
         let text = self.text(name);
-        self.parent(name).map_or(text, |directory| &text[self.spans[directory.place()].length as usize + 1..])
+        self.parent(name).map_or(text, |directory| &text[self.spans[directory].length as usize + 1..])
     }
 
     /// The directories above a name, nearest first.
@@ -241,7 +243,7 @@ impl Names {
     ///
     /// The number must come from these layers.
     pub fn of(&self, entry: EntryId) -> NameId {
-        self.of_entry[entry.layer as usize][entry.entry as usize]
+        self.of_entry[entry]
     }
 
     /// The entries that make a name, in the order of layers and entries; streams and whiteouts make none.
@@ -278,7 +280,7 @@ mod tests {
     fn a_directory_has_a_number_before_what_is_in_it() {
         let base = index_of(&[(File, "Files/a/b/c"), (Directory, "files/A"), (Stream, "Files/a/b/c:s")]);
         let upper = index_of(&[(Whiteout, "Files/x/.wh.Gone"), (HardLink, "Files/A/B/C"), (Directory, "Files")]);
-        let names = Names::collect(&[&base, &upper]);
+        let names = Names::collect([&base, &upper].into_iter());
         let all: Vec<&str> = names.all().map(|name| names.text(name)).collect();
         assert_eq!(all, ["FILES", "FILES/A", "FILES/A/B", "FILES/A/B/C", "FILES/A/B/C:S", "FILES/X", "FILES/X/GONE"]);
         for name in names.all() {
@@ -303,8 +305,8 @@ mod tests {
             "a/o",
         ];
         let index = index_of(&spelled.map(|name| (File, name)));
-        let names = Names::collect(&[&index]);
-        for (number, name) in spelled.iter().enumerate() {
+        let names = Names::collect(std::iter::once(&index));
+        for (number, name) in (0..).zip(spelled) {
             assert_eq!(names.text(names.of(EntryId::new(0, number))), FoldedPath::new(name).as_str());
         }
     }
@@ -312,7 +314,7 @@ mod tests {
     #[test]
     fn odd_names_have_numbers_too() {
         let index = index_of(&[(File, "/"), (File, "//a"), (File, "a//b"), (File, "./")]);
-        let names = Names::collect(&[&index]);
+        let names = Names::collect(std::iter::once(&index));
         let all: Vec<&str> = names.all().map(|name| names.text(name)).collect();
         assert_eq!(all, ["", "/", "//A", "A", "A/", "A//B"]);
     }
@@ -320,7 +322,7 @@ mod tests {
     #[test]
     fn a_deep_name_takes_its_text_once() {
         let deep = "a/".repeat(10_000) + "b";
-        let names = Names::collect(&[&index_of(&[(File, &deep)])]);
+        let names = Names::collect(std::iter::once(&index_of(&[(File, &deep)])));
         assert_eq!(names.count(), 10_001);
         assert_eq!(names.text.len(), deep.len());
     }

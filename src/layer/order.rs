@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use super::{NameId, Names};
+use crate::numbered::{Number, NumberedVec};
 
 /// For each name its place in the listing of all of them.
 ///
 /// Sorting a hundred thousand long names by comparing them takes longer than any other step of a listing. So the names of
 /// each directory are sorted on their own, and by eight bytes at a time.
-pub fn places(names: &Names) -> Vec<u32> {
+pub fn places(names: &Names) -> NumberedVec<NameId, u32> {
     let mut children = Children::of(names);
-    let mut places = vec![0; names.count()];
+    let mut places = names.each(0);
     let mut next = 0;
     // The directories that are open, each with what of it is still to come.
     let mut open = vec![children.sort(names, None)];
@@ -20,7 +21,7 @@ pub fn places(names: &Names) -> Vec<u32> {
             continue;
         };
         let name = children.names[child].1;
-        places[name.place()] = next;
+        places[name] = next;
         next += 1;
         open.push(children.sort(names, Some(name)));
     }
@@ -94,10 +95,10 @@ mod tests {
 
     fn listing(spelled: &[&str]) -> Vec<String> {
         let entries: Vec<_> = spelled.iter().map(|name| (File, *name)).collect();
-        let names = Names::collect(&[&index_of(&entries)]);
+        let names = Names::collect(std::iter::once(&index_of(&entries)));
         let places = places(&names);
         let mut all: Vec<NameId> = names.all().collect();
-        all.sort_by_key(|name| places[name.place()]);
+        all.sort_by_key(|name| places[*name]);
         all.into_iter().map(|name| names.text(name).to_owned()).collect()
     }
 

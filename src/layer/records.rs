@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::EntryNumber;
 use super::base64::decoded_length;
 use super::path::NameMap;
 use super::pax;
@@ -14,7 +15,7 @@ use super::scan::ScanProblem;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Remark {
     /// The number of the entry in its layer.
-    pub entry: u32,
+    pub entry: EntryNumber,
     /// What there is to say.
     pub what: Oddity,
 }

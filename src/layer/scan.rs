@@ -466,7 +466,7 @@ impl Scanner {
         );
         if is_read {
             let number = self.number(self.entries.len())?;
-            self.remarks.extend(records.oddities.iter().map(|&what| Remark { entry: number, what }));
+            self.remarks.extend(records.oddities.iter().map(|&what| Remark { entry: number.into(), what }));
         }
         self.entries.push(entry);
         self.has_more = false;

@@ -1,7 +1,7 @@
 //! Which names of lower layers no container sees, and which layer above hides them.
 
 use super::path::NameMap;
-use super::{EntryId, EntryKind, LayerStack, NameId, Names};
+use super::{EntryId, EntryKind, LayerNumber, LayerStack, NameId, Names, PerEntry};
 
 /// For every entry of an image: the layer that hides it.
 ///
@@ -13,17 +13,17 @@ use super::{EntryId, EntryKind, LayerStack, NameId, Names};
 /// Whether the bytes of a file are needed all the same, under another name of its link group, is not said here.
 #[derive(Debug, Clone)]
 pub struct Shadows {
-    hidden_by: Vec<Vec<u32>>,
+    hidden_by: PerEntry<LayerNumber>,
 }
 
+/// No layer: an image has fewer of them.
 const NOTHING: u32 = u32::MAX;
 
 impl Shadows {
     /// Finds what is hidden in an image.
     pub fn find(stack: &LayerStack) -> Shadows {
         let layers = stack.layers();
-        let mut shadows =
-            Shadows { hidden_by: layers.iter().map(|layer| vec![NOTHING; layer.entries.len()]).collect() };
+        let mut shadows = Shadows { hidden_by: PerEntry::filled(stack.indexes(), NOTHING.into()) };
         if layers.len() < 2 {
             return shadows;
         }
@@ -42,13 +42,13 @@ impl Shadows {
     }
 
     /// The layer that hides an entry's name, or nothing if a container sees it.
-    pub fn hidden_by(&self, entry: EntryId) -> Option<u32> {
-        let layer = *self.hidden_by.get(entry.layer as usize)?.get(entry.entry as usize)?;
-        (layer != NOTHING).then_some(layer)
+    pub fn hidden_by(&self, entry: EntryId) -> Option<LayerNumber> {
+        let layer = *self.hidden_by.get(entry)?;
+        (u32::from(layer) != NOTHING).then_some(layer)
     }
 
-    fn hide(&mut self, entry: EntryId, by: u32) {
-        let place = &mut self.hidden_by[entry.layer as usize][entry.entry as usize];
+    fn hide(&mut self, entry: EntryId, by: LayerNumber) {
+        let place = &mut self.hidden_by[entry];
         *place = by.min(*place);
     }
 
@@ -80,12 +80,12 @@ impl Shadows {
 
     /// Hides what lies below these names, and the streams of all that is hidden.
     fn hide_below(&mut self, stack: &LayerStack, graves: &Graves) {
-        for (number, layer) in stack.layers().iter().enumerate() {
+        for (number, layer) in stack.layers().numbered() {
             // Entries of one directory come together, so that most of them ask for the same one.
             let mut parent = None;
             let mut parent_by = None;
             let mut owner_by = None;
-            for (at, entry) in layer.entries.iter().enumerate() {
+            for (at, entry) in layer.entries.numbered() {
                 let id = EntryId::new(number, at);
                 if entry.kind == EntryKind::Stream {
                     if let Some(by) = owner_by {
@@ -110,18 +110,17 @@ impl Shadows {
 }
 
 /// Names below which nothing of the layers under them is seen, each with the layers that say so, the lowest first.
-struct Graves(NameMap<NameId, Vec<u32>>);
+struct Graves(NameMap<NameId, Vec<LayerNumber>>);
 
 impl Graves {
     fn of_whiteouts(stack: &LayerStack) -> Graves {
-        let mut graves: NameMap<NameId, Vec<u32>> = NameMap::default();
-        for (number, layer) in stack.layers().iter().enumerate() {
-            let whiteouts = layer.entries.iter().enumerate().filter(|(_, entry)| entry.whiteout_target().is_some());
+        let mut graves: NameMap<NameId, Vec<LayerNumber>> = NameMap::default();
+        for (number, layer) in stack.layers().numbered() {
+            let whiteouts = layer.entries.numbered().filter(|(_, entry)| entry.whiteout_target().is_some());
             for (at, _) in whiteouts {
                 let target = stack.names().of(EntryId::new(number, at));
                 if in_file_tree(stack.names().text(target)) {
                     let layers = graves.entry(target).or_default();
-                    let number = EntryId::new(number, at).layer;
                     if layers.last() != Some(&number) {
                         layers.push(number);
                     }
@@ -135,7 +134,7 @@ impl Graves {
     fn add_replaced_directory(&mut self, stack: &LayerStack, name: NameId, entries: &[EntryId]) {
         let Some(lowest) = entries.iter().find(|&&id| is_directory(stack, id)) else { return };
         let others = entries.iter().filter(|above| above.layer > lowest.layer && !is_directory(stack, **above));
-        let layers: Vec<u32> = others.map(|above| above.layer).collect();
+        let layers: Vec<LayerNumber> = others.map(|above| above.layer).collect();
         if !layers.is_empty() {
             let graves = self.0.entry(name).or_default();
             graves.extend(layers);
@@ -149,12 +148,12 @@ impl Graves {
     }
 
     /// The lowest layer above this one that buries a name.
-    fn at(&self, name: NameId, layer: u32) -> Option<u32> {
+    fn at(&self, name: NameId, layer: LayerNumber) -> Option<LayerNumber> {
         self.0.get(&name)?.iter().copied().find(|&above| above > layer)
     }
 
     /// The lowest layer above this one that buries a directory or one that it is in.
-    fn above(&self, names: &Names, directory: NameId, layer: u32) -> Option<u32> {
+    fn above(&self, names: &Names, directory: NameId, layer: LayerNumber) -> Option<LayerNumber> {
         let all = std::iter::once(directory).chain(names.ancestors(directory));
         all.filter_map(|name| self.at(name, layer)).min()
     }
@@ -179,10 +178,9 @@ mod tests {
     fn hidden(layers: &[&[(EntryKind, &str)]]) -> Vec<Vec<Option<u32>>> {
         let stack = LayerStack::new(layers.iter().map(|entries| Arc::new(index_of(entries))).collect());
         let shadows = Shadows::find(&stack);
-        let of = |(layer, entries): (usize, &&[(EntryKind, &str)])| {
-            (0..entries.len()).map(|entry| shadows.hidden_by(EntryId::new(layer, entry))).collect()
-        };
-        layers.iter().enumerate().map(of).collect()
+        let hidden_by = |layer, entry| shadows.hidden_by(EntryId::new(layer, entry)).map(u32::from);
+        let of = |layer| stack.layers()[layer].entries.numbers().map(|entry| hidden_by(layer, entry)).collect();
+        stack.layers().numbers().map(of).collect()
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Entry, EntryId, LayerIndex, LinkGroups, Names};
+use super::{Entry, EntryId, LayerIndex, LinkGroups, Names, PerLayer};
 
 /// The indexes of an image's layers, from the base upward, with what can only be known of all of them.
 #[derive(Debug, Clone)]
 pub struct LayerStack {
-    layers: Vec<Arc<LayerIndex>>,
+    layers: PerLayer<Arc<LayerIndex>>,
     names: Names,
     links: LinkGroups,
 }
@@ -15,20 +15,20 @@ pub struct LayerStack {
 impl LayerStack {
     /// Looks at the layers of an image together; they come from the base upward.
     pub fn new(layers: Vec<Arc<LayerIndex>>) -> LayerStack {
-        let indexes: Vec<&LayerIndex> = layers.iter().map(Arc::as_ref).collect();
-        let names = Names::collect(&indexes);
-        let links = LinkGroups::find(&indexes, &names);
+        let layers = PerLayer::from(layers);
+        let names = Names::collect(layers.iter().map(Arc::as_ref));
+        let links = LinkGroups::find(&layers, &names);
         LayerStack { layers, names, links }
     }
 
     /// The indexes, from the base upward.
-    pub fn layers(&self) -> &[Arc<LayerIndex>] {
+    pub fn layers(&self) -> &PerLayer<Arc<LayerIndex>> {
         &self.layers
     }
 
-    /// The indexes as plain references.
-    pub fn indexes(&self) -> Vec<&LayerIndex> {
-        self.layers.iter().map(Arc::as_ref).collect()
+    /// The indexes as plain references, from the base upward.
+    pub fn indexes(&self) -> impl Iterator<Item = &LayerIndex> {
+        self.layers.iter().map(Arc::as_ref)
     }
 
     /// The names of all layers.
@@ -43,6 +43,6 @@ impl LayerStack {
 
     /// An entry. The number must come from this stack.
     pub fn entry(&self, id: EntryId) -> &Entry {
-        &self.layers[id.layer as usize].entries[id.entry as usize]
+        &self.layers[id.layer].entries[id.entry]
     }
 }

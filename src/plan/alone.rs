@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::layer_set::LayerSet;
 use super::links::Settler;
-use super::savings::{Counted, data, signed, weight};
+use super::savings::{Counted, PerCause, credited, data, signed, weight};
 use super::{Action, Cause};
 use crate::layer::links::Group;
 use crate::layer::path::NameMap;
-use crate::layer::{EntryId, EntryKind, NameId};
+use crate::layer::{EntryId, EntryKind, LayerNumber, NameId};
+use crate::numbered::NumberRange;
 
 /// How many names of link groups are looked at again, all rules together, where a host does not find every name from every
 /// other one. No image of Windows comes near; beyond it, the data of such a group counts as there once or not at all.
@@ -19,9 +21,9 @@ const MOST_STEPS: usize = 20_000_000;
 /// How many entries of one name are looked through for a whiteout: more than an image may have layers.
 const MOST_DELETED: usize = 128;
 
-/// For each rule, and last for superseded files, the bytes that would come back without it.
-pub(super) fn count(counted: &Counted<'_>) -> Vec<i64> {
-    let mut alone = Alone { counted, bytes: vec![0; counted.rules.removes.len() + 1], steps: 0 };
+/// For each rule, and for superseded files, the bytes that would come back without it.
+pub(super) fn count(counted: &Counted<'_>) -> PerCause<i64> {
+    let mut alone = Alone { counted, bytes: PerCause::filled(counted.rules, 0), steps: 0 };
     alone.add_groups();
     alone.add_entries();
     alone.bytes
@@ -29,24 +31,24 @@ pub(super) fn count(counted: &Counted<'_>) -> Vec<i64> {
 
 struct Alone<'a> {
     counted: &'a Counted<'a>,
-    bytes: Vec<i64>,
+    bytes: PerCause<i64>,
     steps: usize,
 }
 
 impl Alone<'_> {
-    fn add(&mut self, place: usize, bytes: i64) {
-        self.bytes[place] = self.bytes[place].saturating_add(bytes);
+    fn add(&mut self, cause: Cause, bytes: i64) {
+        self.bytes[cause] = self.bytes[cause].saturating_add(bytes);
     }
 
-    /// The rule, by its place, without which a name would come back that goes.
-    fn comes_back_without(&self, id: EntryId) -> Option<usize> {
+    /// The rule, or superseding, without which a name would come back that goes.
+    fn comes_back_without(&self, id: EntryId) -> Option<Cause> {
         let Action::Remove(cause) = self.counted.action(id) else { return None };
         let comes_back = match cause {
             Cause::Rule(_) => self.is_by_one_rule(id) && !self.is_superseded(id),
             Cause::Shadowed => true,
             Cause::Whiteout => false,
         };
-        comes_back.then(|| self.counted.place(cause))
+        comes_back.then(|| credited(cause))
     }
 
     fn is_by_one_rule(&self, id: EntryId) -> bool {
@@ -54,16 +56,16 @@ impl Alone<'_> {
     }
 
     fn is_superseded(&self, id: EntryId) -> bool {
-        self.counted.shadowed[id.layer as usize][id.entry as usize]
+        self.counted.shadowed[id]
     }
 
     fn add_groups(&mut self) {
         let stack = self.counted.stack;
         let settler = Settler::new(stack);
         for group in stack.links().groups() {
-            let places: BTreeSet<usize> =
+            let causes: BTreeSet<Cause> =
                 group.members.iter().filter_map(|&member| self.comes_back_without(member)).collect();
-            if places.is_empty() {
+            if causes.is_empty() {
                 continue;
             }
             let goes = |member| matches!(self.counted.action(member), Action::Remove(_));
@@ -73,15 +75,15 @@ impl Alone<'_> {
                 false => i64::from(!group.members.iter().all(|&member| goes(member))),
             };
             let bytes = signed(weight(stack, group.holder));
-            for place in places {
+            for cause in causes {
                 let without = match is_exact {
                     true => {
                         self.steps += group.members.len();
-                        copies(&settler, group, |id| goes(id) && self.comes_back_without(id) != Some(place))
+                        copies(&settler, group, |id| goes(id) && self.comes_back_without(id) != Some(cause))
                     }
                     false => 1,
                 };
-                self.add(place, bytes.saturating_mul(without - now));
+                self.add(cause, bytes.saturating_mul(without - now));
             }
         }
     }
@@ -91,7 +93,7 @@ impl Alone<'_> {
         let stack = self.counted.stack;
         let tree = |id: EntryId| stack.entry(id).path.tree();
         let one_place = group.members.iter().all(|&member| tree(member) == tree(group.holder))
-            || group.members.iter().all(|member| member.layer == 0);
+            || group.members.iter().all(|member| member.layer == LayerNumber::BASE);
         one_place && group.members.iter().all(|&member| stack.names().entries(stack.names().of(member)).len() == 1)
     }
 
@@ -99,29 +101,29 @@ impl Alone<'_> {
     fn add_entries(&mut self) {
         let stack = self.counted.stack;
         let mut directories = Vec::new();
-        for (number, layer) in stack.layers().iter().enumerate() {
+        for (number, layer) in stack.layers().numbered() {
             let mut owner = None;
-            let mut moves = 0..0;
-            for (at, entry) in layer.entries.iter().enumerate() {
+            let mut moves = NumberRange::empty();
+            for (at, entry) in layer.entries.numbered() {
                 let id = EntryId::new(number, at);
                 if entry.kind != EntryKind::Stream {
                     owner = entry.is_name().then_some(id);
                     let holds = stack.links().group_of(id).is_some_and(|group| group.holder == id);
-                    moves = if holds { layer.streams_of(at) } else { 0..0 };
+                    moves = if holds { layer.streams_of(at) } else { NumberRange::empty() };
                     if entry.kind == EntryKind::File
                         && stack.links().group_number(id).is_none()
-                        && let Some(place) = self.comes_back_without(id)
+                        && let Some(cause) = self.comes_back_without(id)
                     {
-                        self.add(place, signed(data(entry)));
+                        self.add(cause, signed(data(entry)));
                     }
                 } else if let Some(owner) = owner
-                    && !moves.contains(&at)
+                    && !moves.contains(at)
                     && matches!(self.counted.action(id), Action::Remove(_))
                 {
                     if stack.entry(owner).kind == EntryKind::Directory {
                         directories.push((owner, entry.size));
-                    } else if let Some(place) = self.comes_back_without(owner) {
-                        self.add(place, signed(entry.size));
+                    } else if let Some(cause) = self.comes_back_without(owner) {
+                        self.add(cause, signed(entry.size));
                     }
                 }
             }
@@ -132,7 +134,7 @@ impl Alone<'_> {
     }
 
     /// The rules without which an entry would come back. A whiteout does with what it deletes, if it deletes anything.
-    fn stays_without(&self, id: EntryId) -> Vec<usize> {
+    fn stays_without(&self, id: EntryId) -> Vec<Cause> {
         let stack = self.counted.stack;
         if stack.entry(id).kind == EntryKind::Whiteout {
             let deleted = stack.names().entries(stack.names().of(id));
@@ -148,23 +150,20 @@ impl Alone<'_> {
     fn add_streams_of_directories(&mut self, streams: &[(EntryId, u64)]) {
         let stack = self.counted.stack;
         let names = stack.names();
-        // For each directory and rule, the layers in which something below comes back without the rule, as bits.
-        let mut below: NameMap<NameId, BTreeMap<usize, u128>> = NameMap::default();
-        for (number, layer) in stack.layers().iter().enumerate() {
-            for (at, entry) in layer.entries.iter().enumerate() {
+        // For each directory and rule, the layers in which something below comes back without the rule.
+        let mut below: NameMap<NameId, BTreeMap<Cause, LayerSet>> = NameMap::default();
+        for (number, layer) in stack.layers().numbered() {
+            for (at, entry) in layer.entries.numbered() {
                 let id = EntryId::new(number, at);
                 if entry.kind == EntryKind::Stream {
                     continue;
                 }
                 let name = names.of(id);
-                for place in self.stays_without(id) {
-                    let bit = 1_u128 << number;
+                for cause in self.stays_without(id) {
                     for directory in names.ancestors(name) {
-                        let layers = below.entry(directory).or_default().entry(place).or_default();
-                        if *layers & bit != 0 {
+                        if !below.entry(directory).or_default().entry(cause).or_default().insert(number) {
                             break;
                         }
-                        *layers |= bit;
                     }
                 }
             }
@@ -172,22 +171,19 @@ impl Alone<'_> {
         let none = BTreeMap::new();
         for &(directory, size) in streams {
             let Action::Remove(cause) = self.counted.action(directory) else { continue };
-            let own = self.counted.place(cause);
+            let own = credited(cause);
             let below = below.get(&names.of(directory)).unwrap_or(&none);
             let by_itself = self.comes_back_without(directory);
             let only_in_its_layer =
-                |place| cause == Cause::Shadowed || (place == own && self.is_by_one_rule(directory));
-            let bit = 1_u128 << directory.layer;
-            let places: Vec<usize> = below
+                |other| cause == Cause::Shadowed || (other == own && self.is_by_one_rule(directory));
+            let causes: BTreeSet<Cause> = below
                 .iter()
-                .filter(|&(&place, &layers)| !only_in_its_layer(place) || layers & bit != 0)
-                .map(|(&place, _)| place)
+                .filter(|&(&other, &layers)| !only_in_its_layer(other) || layers.contains(directory.layer))
+                .map(|(&other, _)| other)
                 .chain(by_itself)
-                .collect::<BTreeSet<_>>()
-                .into_iter()
                 .collect();
-            for place in places {
-                self.add(place, signed(size));
+            for cause in causes {
+                self.add(cause, signed(size));
             }
         }
     }

@@ -2,14 +2,18 @@
 
 use super::{Action, LayerLimit};
 use crate::layer::links::Group;
-use crate::layer::{EntryId, EntryKind, LayerStack, Tree};
+use crate::layer::{EntryId, EntryKind, LayerNumber, LayerStack, PerEntry, PerLayer, Tree};
 
 /// Moves the data of every group that loses its holder to its first surviving name, and points links that lose their target
 /// to a name that is there.
 ///
 /// Returns the targets of links that would have to take data into a layer that may not take it, with the number of that
 /// layer: the links can stay as they are when their targets do. The actions are of no use then.
-pub(super) fn promote(stack: &LayerStack, actions: &mut [Vec<Action>], limits: &[LayerLimit]) -> Vec<(EntryId, usize)> {
+pub(super) fn promote(
+    stack: &LayerStack,
+    actions: &mut PerEntry<Action>,
+    limits: &PerLayer<LayerLimit>,
+) -> Vec<(EntryId, LayerNumber)> {
     let mut refused = Vec::new();
     let settler = Settler::new(stack);
     for group in stack.links().groups() {
@@ -19,11 +23,11 @@ pub(super) fn promote(stack: &LayerStack, actions: &mut [Vec<Action>], limits: &
         for (entry, action) in settler.settle(group, |member| goes(actions, member)) {
             if let Action::Promote(from) = action
                 && from.layer != entry.layer
-                && limits[entry.layer as usize] != LayerLimit::Free
+                && limits[entry.layer] != LayerLimit::Free
             {
-                refused.extend(stack.links().target(entry).map(|target| (target, entry.layer as usize)));
+                refused.extend(stack.links().target(entry).map(|target| (target, entry.layer)));
             }
-            actions[entry.layer as usize][entry.entry as usize] = action;
+            actions[entry] = action;
         }
     }
     refused
@@ -33,16 +37,16 @@ pub(super) fn promote(stack: &LayerStack, actions: &mut [Vec<Action>], limits: &
 pub(super) struct Settler<'a> {
     stack: &'a LayerStack,
     /// For each layer, the entry at which a host makes the layer's UtilityVM ready: its directory.
-    utility_vm: Vec<Option<EntryId>>,
+    utility_vm: PerLayer<Option<EntryId>>,
 }
 
 impl<'a> Settler<'a> {
     pub(super) fn new(stack: &'a LayerStack) -> Settler<'a> {
-        let mut utility_vm = vec![None; stack.layers().len()];
+        let mut utility_vm = stack.layers().same_length(None);
         for &id in stack.names().get("UTILITYVM").iter().rev() {
             let entry = stack.entry(id);
             if entry.kind == EntryKind::Directory && entry.path.tree() == Tree::UtilityVm {
-                utility_vm[id.layer as usize] = Some(id);
+                utility_vm[id.layer] = Some(id);
             }
         }
         Settler { stack, utility_vm }
@@ -79,9 +83,9 @@ impl<'a> Settler<'a> {
     /// Whether a host that makes this link has the UtilityVM already (hcsshim `internal/wclayer/legacy.go`: `AddLink` looks
     /// for a target in the UtilityVM in the layer's own, which is copied from the layer below when its directory comes).
     fn reaches_utility_vm(&self, link: EntryId) -> bool {
-        link.layer == 0
+        link.layer == LayerNumber::BASE
             || self.tree(link) != Tree::Files
-            || self.utility_vm[link.layer as usize].is_some_and(|first| first < link)
+            || self.utility_vm[link.layer].is_some_and(|first| first < link)
     }
 }
 
@@ -104,6 +108,6 @@ impl Survivors {
     }
 }
 
-fn goes(actions: &[Vec<Action>], id: EntryId) -> bool {
-    matches!(actions[id.layer as usize][id.entry as usize], Action::Remove(_))
+fn goes(actions: &PerEntry<Action>, id: EntryId) -> bool {
+    matches!(actions[id], Action::Remove(_))
 }

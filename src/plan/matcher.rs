@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::PlanError;
 use crate::layer::{NameId, Names};
+use crate::numbered::NumberedVec;
 use crate::profile::pattern::{Compiled, Place, Step};
 use crate::profile::{KeepNumber, Pattern, PatternNumber, PatternSet, RuleNumber, RuleSet};
 
@@ -19,8 +20,8 @@ enum Owner {
 /// The patterns of all rules together, so that each name is looked at once.
 #[derive(Debug)]
 pub(super) struct Matcher<'r> {
-    patterns: Vec<&'r Pattern>,
-    owners: Vec<Owner>,
+    patterns: NumberedVec<PatternNumber, &'r Pattern>,
+    owners: NumberedVec<PatternNumber, Owner>,
     compiled: Compiled,
 }
 
@@ -45,18 +46,18 @@ impl Verdict {
 /// What the rules say of every name, and which of their patterns match nothing.
 #[derive(Debug)]
 pub(super) struct Verdicts {
-    of: Vec<Verdict>,
+    of: NumberedVec<NameId, Verdict>,
     /// For each pattern, whether it matches anything.
-    matched: Vec<bool>,
+    matched: NumberedVec<PatternNumber, bool>,
 }
 
 /// The patterns of rules that match nothing, as the profiles spell them.
 #[derive(Debug, Default)]
 pub(super) struct Silent {
     /// For each rule that removes: what its paths and its exceptions do not match, and whether any of its paths matches.
-    pub(super) removes: Vec<SilentRule>,
+    pub(super) removes: NumberedVec<RuleNumber, SilentRule>,
     /// For each rule that keeps.
-    pub(super) keeps: Vec<SilentRule>,
+    pub(super) keeps: NumberedVec<KeepNumber, SilentRule>,
 }
 
 /// The patterns of one rule that match nothing.
@@ -90,20 +91,20 @@ impl Silent {
 
 impl<'r> Matcher<'r> {
     pub(super) fn new(rules: &'r RuleSet) -> Result<Matcher<'r>, PlanError> {
-        let mut patterns: Vec<&'r Pattern> = Vec::new();
-        let mut owners = Vec::new();
+        let mut patterns = NumberedVec::new();
+        let mut owners = NumberedVec::new();
         let mut add = |set: &'r PatternSet, owner: Owner| {
             patterns.extend(set.patterns());
-            owners.resize(patterns.len(), owner);
+            owners.extend(set.patterns().iter().map(|_| owner));
         };
         let too_many = |_| PlanError::TooManyRules;
-        for (place, rule) in rules.removes.iter().enumerate() {
-            let number = RuleNumber::try_from(place).map_err(too_many)?;
+        u32::try_from(rules.removes.len().max(rules.keeps.len())).map_err(too_many)?;
+        for (number, rule) in rules.removes.numbered() {
             add(&rule.paths, Owner::Paths(number));
             add(&rule.except, Owner::Except(number));
         }
-        for (place, rule) in rules.keeps.iter().enumerate() {
-            add(&rule.paths, Owner::Keep(KeepNumber::try_from(place).map_err(too_many)?));
+        for (number, rule) in rules.keeps.numbered() {
+            add(&rule.paths, Owner::Keep(number));
         }
         let compiled = Compiled::new(patterns.iter().copied())?;
         Ok(Matcher { patterns, owners, compiled })
@@ -122,14 +123,14 @@ impl<'r> Matcher<'r> {
     /// The patterns that match nothing.
     pub(super) fn silent(&self, rules: &RuleSet, verdicts: &Verdicts) -> Silent {
         let mut silent = Silent {
-            removes: vec![SilentRule::default(); rules.removes.len()],
-            keeps: vec![SilentRule::default(); rules.keeps.len()],
+            removes: rules.removes.same_length(SilentRule::default()),
+            keeps: rules.keeps.same_length(SilentRule::default()),
         };
         for ((owner, pattern), &matched) in self.owners.iter().zip(&self.patterns).zip(&verdicts.matched) {
             let (rule, is_path) = match owner {
-                Owner::Paths(rule) => (&mut silent.removes[rule.place()], true),
-                Owner::Except(rule) => (&mut silent.removes[rule.place()], false),
-                Owner::Keep(keep) => (&mut silent.keeps[keep.place()], true),
+                Owner::Paths(rule) => (&mut silent.removes[*rule], true),
+                Owner::Except(rule) => (&mut silent.removes[*rule], false),
+                Owner::Keep(keep) => (&mut silent.keeps[*keep], true),
             };
             match (is_path, matched) {
                 (true, true) => rule.any_matched = true,
@@ -144,37 +145,36 @@ impl<'r> Matcher<'r> {
 
 impl Verdicts {
     pub(super) fn of(&self, name: NameId) -> Verdict {
-        self.of[name.place()]
+        self.of[name]
     }
 }
 
 /// The names that lie directly in each name.
 struct Children {
-    first: Vec<Option<NameId>>,
-    next: Vec<Option<NameId>>,
+    first: NumberedVec<NameId, Option<NameId>>,
+    next: NumberedVec<NameId, Option<NameId>>,
     first_root: Option<NameId>,
 }
 
 impl Children {
     fn of(names: &Names) -> Children {
-        let mut children =
-            Children { first: vec![None; names.count()], next: vec![None; names.count()], first_root: None };
+        let mut children = Children { first: names.each(None), next: names.each(None), first_root: None };
         for name in names.all().rev() {
             let first = match names.parent(name) {
-                Some(directory) => &mut children.first[directory.place()],
+                Some(directory) => &mut children.first[directory],
                 None => &mut children.first_root,
             };
-            children.next[name.place()] = first.replace(name);
+            children.next[name] = first.replace(name);
         }
         children
     }
 
     fn below(&self, directory: Option<NameId>) -> impl Iterator<Item = NameId> {
         let first = match directory {
-            Some(directory) => self.first[directory.place()],
+            Some(directory) => self.first[directory],
             None => self.first_root,
         };
-        std::iter::successors(first, |&name| self.next[name.place()])
+        std::iter::successors(first, |&name| self.next[name])
     }
 }
 
@@ -191,7 +191,7 @@ struct Walk<'a> {
     /// The patterns that match the directories that the walk is in.
     patterns: Vec<PatternNumber>,
     /// For each pattern, whether it is among these.
-    holds: Vec<bool>,
+    holds: NumberedVec<PatternNumber, bool>,
     step: Step,
 }
 
@@ -213,14 +213,11 @@ impl<'a> Walk<'a> {
             matcher,
             names,
             literal,
-            verdicts: Verdicts {
-                of: vec![Verdict::default(); names.count()],
-                matched: vec![false; matcher.owners.len()],
-            },
+            verdicts: Verdicts { of: names.each(Verdict::default()), matched: matcher.owners.same_length(false) },
             active: Active::new(rules),
             places: Vec::new(),
             patterns: Vec::new(),
-            holds: vec![false; matcher.owners.len()],
+            holds: matcher.owners.same_length(false),
             step: Step::default(),
         }
     }
@@ -233,7 +230,7 @@ impl<'a> Walk<'a> {
         while let Some(level) = levels.last_mut() {
             match level.next_child {
                 Some(child) => {
-                    level.next_child = children.next[child.place()];
+                    level.next_child = children.next[child];
                     let entered = self.enter(child, level, children);
                     levels.push(entered);
                 }
@@ -256,24 +253,24 @@ impl<'a> Walk<'a> {
         let literal = self.literal[first..].iter().take_while(|(known, _)| *known == name);
         let found = self.step.found.drain(..).chain(literal.map(|(_, pattern)| *pattern));
         // What holds for a directory need not be found again below it.
-        self.patterns.extend(found.filter(|pattern| !std::mem::replace(&mut self.holds[pattern.place()], true)));
+        self.patterns.extend(found.filter(|pattern| !std::mem::replace(&mut self.holds[*pattern], true)));
         let mut verdict = above.verdict;
         if self.patterns.len() > patterns {
-            for pattern in &self.patterns[patterns..] {
-                self.verdicts.matched[pattern.place()] = true;
-                self.active.enter(self.matcher.owners[pattern.place()]);
+            for &pattern in &self.patterns[patterns..] {
+                self.verdicts.matched[pattern] = true;
+                self.active.enter(self.matcher.owners[pattern]);
             }
             verdict = self.active.verdict();
         }
-        self.verdicts.of[name.place()] = verdict;
-        Level { next_child: children.first[name.place()], places: places..self.places.len(), patterns, verdict }
+        self.verdicts.of[name] = verdict;
+        Level { next_child: children.first[name], places: places..self.places.len(), patterns, verdict }
     }
 
     fn leave(&mut self, places: usize, patterns: usize) {
         self.places.truncate(places);
         for pattern in self.patterns.drain(patterns..) {
-            self.holds[pattern.place()] = false;
-            self.active.leave(self.matcher.owners[pattern.place()]);
+            self.holds[pattern] = false;
+            self.active.leave(self.matcher.owners[pattern]);
         }
     }
 }
@@ -281,8 +278,8 @@ impl<'a> Walk<'a> {
 /// The rules that hold where the walk is.
 struct Active {
     /// For each rule, how many of its paths match, and how many of its exceptions.
-    removes: Vec<(u32, u32)>,
-    keeps: Vec<u32>,
+    removes: NumberedVec<RuleNumber, (u32, u32)>,
+    keeps: NumberedVec<KeepNumber, u32>,
     removing: BTreeSet<RuleNumber>,
     keeping: BTreeSet<KeepNumber>,
 }
@@ -290,8 +287,8 @@ struct Active {
 impl Active {
     fn new(rules: &RuleSet) -> Active {
         Active {
-            removes: vec![(0, 0); rules.removes.len()],
-            keeps: vec![0; rules.keeps.len()],
+            removes: rules.removes.same_length((0, 0)),
+            keeps: rules.keeps.same_length(0),
             removing: BTreeSet::new(),
             keeping: BTreeSet::new(),
         }
@@ -307,10 +304,10 @@ impl Active {
 
     fn count(&mut self, owner: Owner, change: impl Fn(&mut u32)) {
         match owner {
-            Owner::Paths(rule) => change(&mut self.removes[rule.place()].0),
-            Owner::Except(rule) => change(&mut self.removes[rule.place()].1),
+            Owner::Paths(rule) => change(&mut self.removes[rule].0),
+            Owner::Except(rule) => change(&mut self.removes[rule].1),
             Owner::Keep(keep) => {
-                let count = &mut self.keeps[keep.place()];
+                let count = &mut self.keeps[keep];
                 change(count);
                 match count {
                     0 => self.keeping.remove(&keep),
@@ -320,7 +317,7 @@ impl Active {
             }
         }
         let (Owner::Paths(rule) | Owner::Except(rule)) = owner else { return };
-        match self.removes[rule.place()] {
+        match self.removes[rule] {
             (1.., 0) => self.removing.insert(rule),
             _ => self.removing.remove(&rule),
         };

@@ -10,6 +10,7 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod alone;
+mod layer_set;
 mod links;
 mod matcher;
 mod pinned;
@@ -22,9 +23,10 @@ mod shadow;
 mod tests;
 
 use self::pinned::Pinned;
-use crate::layer::{EntryId, LayerStack};
+use crate::layer::{EntryId, EntryNumber, LayerNumber, LayerStack, PerEntry, PerLayer};
+use crate::numbered::NumberedVec;
 use crate::profile::pattern::TooManyPatterns;
-use crate::profile::{RuleNumber, RuleSet, Shadowed};
+use crate::profile::{KeepNumber, RuleNumber, RuleSet, Shadowed};
 
 pub use programs::lost_programs;
 pub use savings::{KeepOutcome, LayerSummary, RuleOutcome};
@@ -70,11 +72,11 @@ pub enum LayerLimit {
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// One plan for each layer, from the base upward.
-    pub layers: Vec<LayerPlan>,
+    pub layers: PerLayer<LayerPlan>,
     /// What each rule of [`RuleSet::removes`] does, in its order, and last what goes because it is shadowed, if that was asked for.
     pub rules: Vec<RuleOutcome>,
     /// What each rule of [`RuleSet::keeps`] names in vain, in its order.
-    pub keeps: Vec<KeepOutcome>,
+    pub keeps: NumberedVec<KeepNumber, KeepOutcome>,
     /// What stays although a rule would remove it, sorted by path.
     pub kept: Vec<Kept>,
     /// What people should know, as sentences.
@@ -85,7 +87,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerPlan {
     /// What happens to each entry, in the order of the index.
-    pub actions: Vec<Action>,
+    pub actions: NumberedVec<EntryNumber, Action>,
     /// Sizes and counts.
     pub summary: LayerSummary,
 }
@@ -131,7 +133,8 @@ pub fn plan(stack: &LayerStack, rules: &RuleSet, limits: &[LayerLimit]) -> Resul
     if count > MOST_LAYERS {
         return Err(PlanError::TooManyLayers(count));
     }
-    let limits: Vec<LayerLimit> = (0..count).map(|layer| limits.get(layer).copied().unwrap_or_default()).collect();
+    let mut limits = limits.iter().copied();
+    let limits: PerLayer<LayerLimit> = stack.layers().iter().map(|_| limits.next().unwrap_or_default()).collect();
     let matcher = matcher::Matcher::new(rules)?;
     let verdicts = matcher.verdicts(rules, stack.names());
     let silent = matcher.silent(rules, &verdicts);
@@ -175,13 +178,14 @@ const FEW_ROUNDS: u32 = 16;
 fn finish(
     stack: &LayerStack,
     rules: Vec<RuleOutcome>,
-    keeps: Vec<KeepOutcome>,
+    keeps: NumberedVec<KeepNumber, KeepOutcome>,
     selection: select::Selection,
-    actions: Vec<Vec<Action>>,
+    actions: PerEntry<Action>,
 ) -> Plan {
-    let layers = actions
-        .into_iter()
-        .enumerate()
+    let layers = stack
+        .layers()
+        .numbers()
+        .zip(actions.into_layers())
         .map(|(layer, actions)| LayerPlan { summary: savings::summarize(stack, layer, &actions), actions })
         .collect();
     Plan { layers, rules, keeps, kept: selection.kept, warnings: selection.warnings }
@@ -189,25 +193,21 @@ fn finish(
 
 impl Plan {
     /// Whether data of lower layers moves into a layer.
-    pub fn takes_from_below(&self, layer: usize) -> bool {
-        let from_below = |action: &Action| matches!(action, Action::Promote(from) if (from.layer as usize) < layer);
+    pub fn takes_from_below(&self, layer: LayerNumber) -> bool {
+        let from_below = |action: &Action| matches!(action, Action::Promote(from) if from.layer < layer);
         self.layers.get(layer).is_some_and(|layer| layer.actions.iter().any(from_below))
     }
 
-    /// The entries whose data other entries take over, for each layer, in order: what a rewrite has to set aside.
-    pub fn sources(&self) -> Vec<Vec<u32>> {
-        let mut sources: Vec<Vec<u32>> = vec![Vec::new(); self.layers.len()];
-        for action in self.layers.iter().flat_map(|layer| &layer.actions) {
-            if let Action::Promote(from) = action
-                && let Some(layer) = sources.get_mut(from.layer as usize)
-            {
-                layer.push(from.entry);
-            }
-        }
-        for layer in &mut sources {
-            layer.sort_unstable();
-            layer.dedup();
-        }
+    /// The entries of a layer whose data other entries take over, in order: what a rewrite has to set aside.
+    pub fn sources(&self, layer: LayerNumber) -> Vec<EntryNumber> {
+        let actions = self.layers.iter().flat_map(|layer| &layer.actions);
+        let promoted = actions.filter_map(|action| match action {
+            Action::Promote(from) if from.layer == layer => Some(from.entry),
+            _ => None,
+        });
+        let mut sources: Vec<EntryNumber> = promoted.collect();
+        sources.sort_unstable();
+        sources.dedup();
         sources
     }
 }

@@ -34,7 +34,7 @@ fn lost(stack: &LayerStack, rules: &RuleSet, plan: &Plan, program: &Program) -> 
     let names = stack.names();
     let files = |name: &&String| names.find(name).into_iter().flat_map(|name| names.entries(name)).copied();
     let is_file = |id: &EntryId| stack.entry(*id).kind != EntryKind::Directory;
-    let cause = |id: EntryId| match plan.layers[id.layer as usize].actions[id.entry as usize] {
+    let cause = |id: EntryId| match plan.layers[id.layer].actions[id.entry] {
         Action::Remove(cause) => Some(cause),
         _ => None,
     };
@@ -48,7 +48,7 @@ fn lost(stack: &LayerStack, rules: &RuleSet, plan: &Plan, program: &Program) -> 
     }
     Some(format!(
         "rule `{}` removes `{}`, the program of the image's own {}: containers start only with another one",
-        rules.removes[rule.place()].full_id(),
+        rules.removes[rule].full_id(),
         stack.entry(first).path.to_windows(),
         program.setting,
     ))

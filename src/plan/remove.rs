@@ -1,11 +1,13 @@
 //! Which entries go: names by rule and by shadow, then whiteouts that lost their meaning, then directories left empty.
 
+use super::layer_set::LayerSet;
 use super::select::Selection;
 use super::shadow::Droppable;
 use super::{Action, Cause, LayerLimit};
 use crate::layer::entry::stream_owner;
 use crate::layer::path::NameMap;
-use crate::layer::{EntryId, EntryKind, LayerStack, NameId};
+use crate::layer::{EntryId, EntryKind, LayerNumber, LayerStack, NameId, PerEntry, PerLayer};
+use crate::numbered::NumberedVec;
 
 /// Decides for every entry whether it goes.
 ///
@@ -15,17 +17,17 @@ pub(super) fn decide(
     stack: &LayerStack,
     selection: &Selection,
     shadows: &Droppable,
-    limits: &[LayerLimit],
-) -> Vec<Vec<Action>> {
+    limits: &PerLayer<LayerLimit>,
+) -> PerEntry<Action> {
     let mut removal = Removal {
         stack,
-        actions: stack.layers().iter().map(|layer| vec![Action::Keep; layer.entries.len()]).collect(),
-        occupied: vec![0; stack.names().count()],
+        actions: PerEntry::filled(stack.indexes(), Action::Keep),
+        occupied: stack.names().each(LayerSet::default()),
     };
     let names = stack.names();
     let cause_of = |name: NameId, id: EntryId| match selection.rule_for(name) {
         Some(rule) => Some(Cause::Rule(rule)),
-        None if shadows[id.layer as usize][id.entry as usize] => Some(Cause::Shadowed),
+        None if shadows[id] => Some(Cause::Shadowed),
         None => None,
     };
     for name in names.all() {
@@ -45,12 +47,10 @@ pub(super) fn decide(
             if stack.entry(id).kind != EntryKind::Directory {
                 continue;
             }
-            let layers = removal.occupied[name.place()];
+            let layers = removal.occupied[name];
             match cause_of(name, id) {
-                Some(cause @ Cause::Rule(_)) if layers == 0 => removal.set(id, Action::Remove(cause)),
-                Some(Cause::Shadowed) if layers & (1 << id.layer) == 0 => {
-                    removal.set(id, Action::Remove(Cause::Shadowed))
-                }
+                Some(cause @ Cause::Rule(_)) if layers.is_empty() => removal.set(id, Action::Remove(cause)),
+                Some(Cause::Shadowed) if !layers.contains(id.layer) => removal.set(id, Action::Remove(Cause::Shadowed)),
                 Some(_) => removal.occupy_above(name, id.layer),
                 None => {}
             }
@@ -62,29 +62,26 @@ pub(super) fn decide(
 
 struct Removal<'a> {
     stack: &'a LayerStack,
-    actions: Vec<Vec<Action>>,
-    /// For each name, the layers in which something below it stays, as bits.
-    occupied: Vec<u128>,
+    actions: PerEntry<Action>,
+    /// For each name, the layers in which something below it stays.
+    occupied: NumberedVec<NameId, LayerSet>,
 }
 
 impl Removal<'_> {
     fn set(&mut self, id: EntryId, action: Action) {
-        self.actions[id.layer as usize][id.entry as usize] = action;
+        self.actions[id] = action;
     }
 
     fn goes(&self, id: EntryId) -> bool {
-        matches!(self.actions[id.layer as usize][id.entry as usize], Action::Remove(_))
+        matches!(self.actions[id], Action::Remove(_))
     }
 
     /// Notes that something with this name stays, for all directories above it.
-    fn occupy_above(&mut self, name: NameId, layer: u32) {
-        let bit = 1_u128 << layer;
+    fn occupy_above(&mut self, name: NameId, layer: LayerNumber) {
         for directory in self.stack.names().ancestors(name) {
-            let layers = &mut self.occupied[directory.place()];
-            if *layers & bit != 0 {
+            if !self.occupied[directory].insert(layer) {
                 return;
             }
-            *layers |= bit;
         }
     }
 
@@ -94,16 +91,17 @@ impl Removal<'_> {
         &mut self,
         selection: &Selection,
         cause_of: &dyn Fn(NameId, EntryId) -> Option<Cause>,
-        limits: &[LayerLimit],
+        limits: &PerLayer<LayerLimit>,
     ) {
         // A layer may delete a name many times over.
-        let mut known: NameMap<(NameId, usize), (bool, bool)> = NameMap::default();
-        for (number, layer) in self.stack.layers().iter().enumerate() {
-            for (at, entry) in layer.entries.iter().enumerate() {
+        let mut known: NameMap<(NameId, LayerNumber), (bool, bool)> = NameMap::default();
+        for (number, layer) in self.stack.layers().numbered() {
+            for (at, entry) in layer.entries.numbered() {
                 if entry.kind != EntryKind::Whiteout || entry.whiteout_target().is_none() {
                     continue;
                 }
-                let target = self.stack.names().of(EntryId::new(number, at));
+                let id = EntryId::new(number, at);
+                let target = self.stack.names().of(id);
                 let (had_any, stays_below) = match known.get(&(target, number)) {
                     Some(&known) => known,
                     None => {
@@ -119,9 +117,9 @@ impl Removal<'_> {
                     None => had_any.then_some(Cause::Whiteout),
                 };
                 match cause {
-                    Some(cause) => self.actions[number][at] = Action::Remove(cause),
+                    Some(cause) => self.set(id, Action::Remove(cause)),
                     // What it deletes lies in the directory that it lies in itself.
-                    None => self.occupy_above(target, EntryId::new(number, at).layer),
+                    None => self.occupy_above(target, number),
                 }
             }
         }
@@ -131,12 +129,12 @@ impl Removal<'_> {
     fn below(
         &self,
         target: NameId,
-        number: usize,
+        number: LayerNumber,
         cause_of: &dyn Fn(NameId, EntryId) -> Option<Cause>,
     ) -> (bool, bool) {
         let mut had_any = false;
-        let mut stays = self.occupied[target.place()] & ((1 << number) - 1) != 0;
-        for &id in self.stack.names().entries(target).iter().take_while(|id| (id.layer as usize) < number) {
+        let mut stays = self.occupied[target].has_below(number);
+        for &id in self.stack.names().entries(target).iter().take_while(|id| id.layer < number) {
             had_any = true;
             stays |= match self.stack.entry(id).kind {
                 EntryKind::Directory => cause_of(target, id).is_none(),
@@ -148,19 +146,20 @@ impl Removal<'_> {
 
     /// An alternate data stream goes with the file it belongs to, which stands before it.
     fn settle_streams(&mut self) {
-        for (number, layer) in self.stack.layers().iter().enumerate() {
+        for (number, layer) in self.stack.layers().numbered() {
             let mut owner = None;
-            for (at, entry) in layer.entries.iter().enumerate() {
+            for (at, entry) in layer.entries.numbered() {
+                let id = EntryId::new(number, at);
                 if entry.kind != EntryKind::Stream {
-                    owner = entry.is_name().then_some(at);
+                    owner = entry.is_name().then_some(id);
                     continue;
                 }
-                let text = |at| self.stack.names().text(self.stack.names().of(EntryId::new(number, at)));
+                let text = |id| self.stack.names().text(self.stack.names().of(id));
                 if let Some(owner) = owner
-                    && let action @ Action::Remove(_) = self.actions[number][owner]
-                    && stream_owner(text(at)) == Some(text(owner))
+                    && let action @ Action::Remove(_) = self.actions[owner]
+                    && stream_owner(text(id)) == Some(text(owner))
                 {
-                    self.actions[number][at] = action;
+                    self.actions[id] = action;
                 }
             }
         }

@@ -4,14 +4,17 @@
 //! by the rule that removes its last name: superseded names count as gone before any rule, and then the rules come in their
 //! order. Every byte is credited to one rule, so that all of them together are the difference between before and after.
 
+use std::ops::{Index, IndexMut};
+
 use super::alone;
 use super::matcher::Silent;
 use super::select::Selection;
 use super::shadow::Droppable;
 use super::{Action, Cause};
-use crate::layer::links::Group;
-use crate::layer::{Entry, EntryId, EntryKind, LayerStack};
-use crate::profile::{RuleSet, Shadowed};
+use crate::layer::links::{Group, GroupNumber};
+use crate::layer::{Entry, EntryId, EntryKind, EntryNumber, LayerNumber, LayerStack, PerEntry};
+use crate::numbered::{NumberRange, NumberedVec};
+use crate::profile::{KeepNumber, RuleNumber, RuleSet, Shadowed};
 
 /// What one rule does to an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +78,47 @@ pub(super) struct Counted<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) selection: &'a Selection,
     pub(super) shadowed: &'a Droppable,
-    pub(super) actions: &'a [Vec<Action>],
+    pub(super) actions: &'a PerEntry<Action>,
+}
+
+/// Something for each rule that removes, and for what goes because it is superseded.
+pub(super) struct PerCause<T> {
+    rules: NumberedVec<RuleNumber, T>,
+    superseded: T,
+}
+
+impl<T: Clone> PerCause<T> {
+    pub(super) fn filled(rules: &RuleSet, value: T) -> PerCause<T> {
+        PerCause { rules: rules.removes.same_length(value.clone()), superseded: value }
+    }
+}
+
+impl<T> Index<Cause> for PerCause<T> {
+    type Output = T;
+
+    fn index(&self, cause: Cause) -> &T {
+        match credited(cause) {
+            Cause::Rule(rule) => &self.rules[rule],
+            Cause::Shadowed | Cause::Whiteout => &self.superseded,
+        }
+    }
+}
+
+impl<T> IndexMut<Cause> for PerCause<T> {
+    fn index_mut(&mut self, cause: Cause) -> &mut T {
+        match credited(cause) {
+            Cause::Rule(rule) => &mut self.rules[rule],
+            Cause::Shadowed | Cause::Whiteout => &mut self.superseded,
+        }
+    }
+}
+
+/// What a cause counts as: a whiteout loses its meaning when what it deletes is dropped as superseded.
+pub(super) fn credited(cause: Cause) -> Cause {
+    match cause {
+        Cause::Rule(_) => cause,
+        Cause::Shadowed | Cause::Whiteout => Cause::Shadowed,
+    }
 }
 
 /// What becomes of the data of a link group.
@@ -90,7 +133,7 @@ struct GroupFate {
 impl Counted<'_> {
     /// What each rule does, in their order, and last what goes because it is superseded, if that was asked for.
     pub(super) fn outcomes(&self, silent: &Silent) -> Vec<RuleOutcome> {
-        let mut outcomes: Vec<RuleOutcome> = self
+        let rules = self
             .rules
             .removes
             .iter()
@@ -102,66 +145,58 @@ impl Counted<'_> {
                 ..RuleOutcome::default()
             })
             .collect();
-        outcomes.push(RuleOutcome { rule: SHADOWED.to_owned(), ..RuleOutcome::default() });
+        let superseded = RuleOutcome { rule: SHADOWED.to_owned(), ..RuleOutcome::default() };
+        let mut outcomes = PerCause { rules, superseded };
         self.count(&mut outcomes);
-        for (outcome, alone) in outcomes.iter_mut().zip(alone::count(self)) {
-            outcome.alone = alone;
+        let alone = alone::count(self);
+        for (number, outcome) in self.rules.removes.numbers().zip(&mut outcomes.rules) {
+            outcome.alone = alone.rules[number];
         }
-        if self.rules.shadowed == Shadowed::Keep {
-            outcomes.pop();
-        }
-        outcomes
-    }
-
-    /// The place of a cause in the list of outcomes.
-    pub(super) fn place(&self, cause: Cause) -> usize {
-        match cause {
-            Cause::Rule(rule) => rule.place(),
-            // A whiteout loses its meaning when what it deletes is dropped as superseded.
-            Cause::Shadowed | Cause::Whiteout => self.rules.removes.len(),
-        }
+        outcomes.superseded.alone = alone.superseded;
+        let superseded = (self.rules.shadowed == Shadowed::Drop).then_some(outcomes.superseded);
+        outcomes.rules.into_iter().chain(superseded).collect()
     }
 
     pub(super) fn action(&self, id: EntryId) -> Action {
-        self.actions[id.layer as usize][id.entry as usize]
+        self.actions[id]
     }
 
-    fn count(&self, outcomes: &mut [RuleOutcome]) {
+    fn count(&self, outcomes: &mut PerCause<RuleOutcome>) {
         let groups = self.stack.links().groups();
-        let fates: Vec<GroupFate> = groups.iter().map(|group| self.fate(group)).collect();
+        let fates: NumberedVec<GroupNumber, GroupFate> = groups.iter().map(|group| self.fate(group)).collect();
         for (group, fate) in groups.iter().zip(&fates) {
             if let Some(last) = fate.last {
-                let outcome = &mut outcomes[self.place(last)];
+                let outcome = &mut outcomes[last];
                 let freed = signed(weight(self.stack, group.holder)).saturating_mul(1 - fate.copies);
                 outcome.unpacked = outcome.unpacked.saturating_add(freed);
             }
         }
-        for (number, layer) in self.stack.layers().iter().enumerate() {
+        for (number, layer) in self.stack.layers().numbered() {
             // The link group whose data the file that came last holds, and the streams that move with it.
-            let mut held = (None, 0..0);
-            for (at, entry) in layer.entries.iter().enumerate() {
+            let mut held = (None, NumberRange::empty());
+            for (at, entry) in layer.entries.numbered() {
                 let id = EntryId::new(number, at);
                 if entry.kind != EntryKind::Stream {
                     let group = self.stack.links().group_number(id).filter(|&group| groups[group].holder == id);
-                    held = (group, group.map_or(0..0, |_| layer.streams_of(at)));
+                    held = (group, group.map_or(NumberRange::empty(), |_| layer.streams_of(at)));
                 }
-                let Action::Remove(cause) = self.actions[number][at] else { continue };
-                outcomes[self.place(cause)].entries += 1;
+                let Action::Remove(cause) = self.action(id) else { continue };
+                outcomes[cause].entries += 1;
                 let group = match entry.kind {
-                    EntryKind::Stream => held.0.filter(|_| held.1.contains(&at)),
+                    EntryKind::Stream => held.0.filter(|_| held.1.contains(at)),
                     _ => self.stack.links().group_number(id),
                 };
                 match group.map(|group| fates[group]) {
                     None => {
-                        let outcome = &mut outcomes[self.place(cause)];
+                        let outcome = &mut outcomes[cause];
                         outcome.unpacked = outcome.unpacked.saturating_add(signed(data(entry)));
                         outcome.compressed += layer.stored_share(entry.start..entry.end());
                     }
                     Some(GroupFate { last: Some(last), copies: 0 }) => {
-                        outcomes[self.place(last)].compressed += layer.stored_share(entry.start..entry.end());
+                        outcomes[last].compressed += layer.stored_share(entry.start..entry.end());
                     }
                     Some(_) => {
-                        let outcome = &mut outcomes[self.place(cause)];
+                        let outcome = &mut outcomes[cause];
                         // Streams move with their file, headers and all.
                         if entry.kind != EntryKind::Stream {
                             outcome.kept_by_links += 1;
@@ -196,7 +231,7 @@ fn order(cause: Cause) -> (bool, Cause) {
 }
 
 /// What the keep rules name in vain.
-pub(super) fn keep_outcomes(rules: &RuleSet, silent: Silent) -> Vec<KeepOutcome> {
+pub(super) fn keep_outcomes(rules: &RuleSet, silent: Silent) -> NumberedVec<KeepNumber, KeepOutcome> {
     let outcome = |(rule, silent): (&crate::profile::KeepRule, super::matcher::SilentRule)| KeepOutcome {
         profile: rule.profile.clone(),
         without_match: silent.paths,
@@ -205,7 +240,11 @@ pub(super) fn keep_outcomes(rules: &RuleSet, silent: Silent) -> Vec<KeepOutcome>
 }
 
 /// Counts what becomes of a layer.
-pub(super) fn summarize(stack: &LayerStack, number: usize, actions: &[Action]) -> LayerSummary {
+pub(super) fn summarize(
+    stack: &LayerStack,
+    number: LayerNumber,
+    actions: &NumberedVec<EntryNumber, Action>,
+) -> LayerSummary {
     let layer = &stack.layers()[number];
     let mut summary = LayerSummary { compressed_before: layer.stored_size, ..LayerSummary::default() };
     let mut freed = 0;
@@ -224,13 +263,13 @@ pub(super) fn summarize(stack: &LayerStack, number: usize, actions: &[Action]) -
                 summary.retargeted += 1;
             }
             Action::Promote(from) => {
-                let source = &stack.layers()[from.layer as usize];
+                let source = &stack.layers()[from.layer];
                 let holder = stack.entry(*from);
                 summary.entries_after += 1;
                 summary.promoted += 1;
                 summary.unpacked_after += holder.size;
                 moved_in += source.stored_share(holder.data..holder.end());
-                for stream in source.streams_of(from.entry as usize).map(|at| &source.entries[at]) {
+                for stream in source.entries.slice(source.streams_of(from.entry)) {
                     summary.entries_after += 1;
                     summary.unpacked_after += stream.size;
                     moved_in += source.stored_share(stream.start..stream.end());
@@ -244,8 +283,8 @@ pub(super) fn summarize(stack: &LayerStack, number: usize, actions: &[Action]) -
 
 /// The bytes of a file with its alternate data streams.
 pub(super) fn weight(stack: &LayerStack, file: EntryId) -> u64 {
-    let layer = &stack.layers()[file.layer as usize];
-    let streams = layer.streams_of(file.entry as usize).map(|at| layer.entries[at].size).sum::<u64>();
+    let layer = &stack.layers()[file.layer];
+    let streams = layer.entries.slice(layer.streams_of(file.entry)).iter().map(|stream| stream.size).sum::<u64>();
     data(stack.entry(file)) + streams
 }
 

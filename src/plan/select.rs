@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::matcher::{Verdict, Verdicts};
 use super::pinned::Pinned;
-use crate::layer::{EntryKind, LayerStack, NameId, Names};
+use crate::layer::{EntryKind, LayerNumber, LayerStack, NameId, Names};
+use crate::numbered::NumberedVec;
 use crate::profile::{RuleNumber, RuleSet};
 use crate::windows::protected;
 
@@ -38,7 +39,7 @@ pub enum KeepReason {
     /// Removing it would make a layer larger than it is, by moving data there or by compressing it again.
     Growth {
         /// The number of the layer.
-        layer: usize,
+        layer: LayerNumber,
     },
     /// The UtilityVM goes as a whole or not at all, and something else in it has to stay.
     UtilityVm,
@@ -49,7 +50,7 @@ pub enum KeepReason {
 pub(super) struct Selection {
     /// For each name, the first rule that removes it. Directories are removed even if something below them stays; so are
     /// names that only a whiteout has.
-    removed: Vec<Option<Removed>>,
+    removed: NumberedVec<NameId, Option<Removed>>,
     pub(super) kept: Vec<Kept>,
     pub(super) warnings: Vec<String>,
 }
@@ -66,19 +67,19 @@ struct Removed {
 impl Selection {
     /// The first rule that removes a name.
     pub(super) fn rule_for(&self, name: NameId) -> Option<RuleNumber> {
-        self.removed[name.place()].map(|removed| removed.rule)
+        self.removed[name].map(|removed| removed.rule)
     }
 
     /// Whether no rule would remove the name without the first one that does.
     pub(super) fn is_by_one_rule(&self, name: NameId) -> bool {
-        self.removed[name.place()].is_some_and(|removed| removed.alone)
+        self.removed[name].is_some_and(|removed| removed.alone)
     }
 }
 
 /// Looks at every name of the image.
 pub(super) fn select(stack: &LayerStack, rules: &RuleSet, verdicts: &Verdicts, pinned: &Pinned) -> Selection {
     let names = stack.names();
-    let mut selection = Selection { removed: vec![None; names.count()], kept: Vec::new(), warnings: Vec::new() };
+    let mut selection = Selection { removed: names.each(None), kept: Vec::new(), warnings: Vec::new() };
     let whole_vm = whole_utility_vm(stack, rules, verdicts, pinned, &mut selection);
     for name in names.all() {
         let verdict = verdicts.of(name);
@@ -89,14 +90,14 @@ pub(super) fn select(stack: &LayerStack, rules: &RuleSet, verdicts: &Verdicts, p
         let reason = match whole_vm {
             Some(WholeVm::Goes { rule, alone }) => {
                 let alone = alone && (verdict.rule_without(rule).is_none() || stays().is_some());
-                selection.removed[name.place()] = Some(Removed { rule, alone });
+                selection.removed[name] = Some(Removed { rule, alone });
                 continue;
             }
             Some(WholeVm::Stays) => continue,
             None => stays(),
         };
         match reason {
-            None => selection.removed[name.place()] = Some(Removed { rule, alone: verdict.second.is_none() }),
+            None => selection.removed[name] = Some(Removed { rule, alone: verdict.second.is_none() }),
             Some(reason) => {
                 let Some(&last) = names.entries(name).last() else { continue };
                 let entry = stack.entry(last);
@@ -122,7 +123,7 @@ fn why_it_stays(rules: &RuleSet, verdict: Verdict, pinned: &Pinned, name: NameId
     if let Some(why) = protected::protected(text) {
         return Some(KeepReason::Protected { why });
     }
-    let rule = &rules.keeps[verdict.keep?.place()];
+    let rule = &rules.keeps[verdict.keep?];
     Some(KeepReason::KeepRule { profile: rule.profile.clone() })
 }
 
@@ -133,7 +134,7 @@ fn warn_of_partial_utility_vm(names: &Names, rules: &RuleSet, selection: &mut Se
     for number in numbers {
         selection.warnings.push(format!(
             "rule `{}` removes a part of the UtilityVM; hosts still choose it for Hyper-V isolation, and it may not start",
-            rules.removes[number.place()].full_id(),
+            rules.removes[number].full_id(),
         ));
     }
 }
@@ -172,7 +173,7 @@ fn whole_utility_vm(
     selection.kept.push(Kept { path: String::from("UtilityVM:\\"), rule, reason: KeepReason::UtilityVm });
     selection.warnings.push(format!(
         "the UtilityVM stays: rule `{}` removes it, but `{kept}` has to stay, and a part of it is worse than none",
-        rules.removes[rule.place()].full_id(),
+        rules.removes[rule].full_id(),
     ));
     Some(WholeVm::Stays)
 }

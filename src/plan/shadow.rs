@@ -1,15 +1,15 @@
 //! What lower layers hold only to be replaced or deleted above, as far as it may go: dead weight.
 
 use super::pinned::Pinned;
-use crate::layer::{LayerStack, Shadows};
+use crate::layer::{LayerStack, PerEntry, Shadows};
 use crate::windows::protected;
 
-/// For each layer and entry: whether it is shadowed and may go.
-pub(super) type Droppable = Vec<Vec<bool>>;
+/// For each entry: `true` if it is shadowed and may go.
+pub(super) type Droppable = PerEntry<bool>;
 
 /// No entry is shadowed, or nobody wants to know.
 pub(super) fn nothing(stack: &LayerStack) -> Droppable {
-    stack.layers().iter().map(|layer| vec![false; layer.entries.len()]).collect()
+    PerEntry::filled(stack.indexes(), false)
 }
 
 /// Finds what is shadowed below `C:\` and may go.
@@ -24,7 +24,7 @@ pub(super) fn find(stack: &LayerStack, pinned: &Pinned) -> Droppable {
         let mut hidden = names
             .entries(name)
             .iter()
-            .filter(|id| shadows.hidden_by(**id).is_some() && !pinned.is_untouched(id.layer as usize))
+            .filter(|id| shadows.hidden_by(**id).is_some() && !pinned.is_untouched(id.layer))
             .peekable();
         if hidden.peek().is_none()
             || !names.text(name).starts_with("FILES/")
@@ -33,8 +33,8 @@ pub(super) fn find(stack: &LayerStack, pinned: &Pinned) -> Droppable {
         {
             continue;
         }
-        for id in hidden {
-            droppable[id.layer as usize][id.entry as usize] = true;
+        for &id in hidden {
+            droppable[id] = true;
         }
     }
     droppable

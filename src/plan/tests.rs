@@ -63,7 +63,7 @@ fn layer(names: &[&str]) -> Arc<LayerIndex> {
         entries_end,
         ends_in_zeros: true,
         remarks: Vec::new(),
-        entries,
+        entries: entries.into(),
         security: Vec::new(),
         blocks: BlockMap::opaque(length, length / 2),
         registry: None,
@@ -87,7 +87,7 @@ fn remove(id: &str, paths: &[&str]) -> RemoveRule {
 }
 
 fn rules(removes: Vec<RemoveRule>) -> RuleSet {
-    RuleSet { removes, ..RuleSet::default() }
+    RuleSet { removes: removes.into(), ..RuleSet::default() }
 }
 
 fn removing(paths: &[&str]) -> RuleSet {
@@ -98,8 +98,8 @@ fn removing(paths: &[&str]) -> RuleSet {
 fn changes(stack: &LayerStack, plan: &Plan) -> Vec<String> {
     let name = |id: EntryId| format!("{} {}", id.layer, stack.entry(id).path);
     let mut lines = Vec::new();
-    for (number, layer) in plan.layers.iter().enumerate() {
-        for (at, action) in layer.actions.iter().enumerate() {
+    for (number, layer) in plan.layers.numbered() {
+        for (at, action) in layer.actions.numbered() {
             let what = match action {
                 Action::Keep => continue,
                 Action::Remove(Cause::Rule(rule)) => format!("removed by {rule}"),
@@ -124,7 +124,7 @@ fn no_rule_changes_nothing() {
     let stack = stack(&[&["Files/", "Files/a", "Files/b -> Files/a"]]);
     let plan = plan(&stack, &RuleSet::default(), &[]).unwrap();
     assert!(plan.layers.iter().all(LayerPlan::is_untouched));
-    assert_eq!(plan.layers[0].summary.entries_after, 3);
+    assert_eq!(plan.layers[0.into()].summary.entries_after, 3);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_directory_stays_in_every_layer_with_what_is_kept_below_it() {
         plan.kept,
         [Kept {
             path: "d\\kept".to_owned(),
-            rule: 0.try_into().unwrap(),
+            rule: 0.into(),
             reason: KeepReason::KeepRule { profile: "mine".to_owned() }
         }],
     );
@@ -301,7 +301,7 @@ fn the_utility_vm_goes_as_a_whole_from_every_layer() {
     let stack = stack(&[&VM, &["Files/", "Hives/", "UtilityVM/", "UtilityVM/Files/", "UtilityVM/Files/.wh.x"]]);
     let plan = plan(&stack, &removing(&["UtilityVM:\\"]), &[]).unwrap();
     assert_eq!(changes(&stack, &plan).len(), 5 + 3);
-    assert_eq!(plan.layers[1].summary.entries_after, 2);
+    assert_eq!(plan.layers[1.into()].summary.entries_after, 2);
 }
 
 #[test]
@@ -367,9 +367,9 @@ fn bytes_are_freed_by_the_rule_that_removes_the_last_name() {
     assert_eq!((one.rules[0].entries, one.rules[0].unpacked, one.rules[0].kept_by_links), (1, 0, 1));
     let all = plan(&stack, &rules(vec![remove("a", &["a", "d"]), remove("bc", &["b", "c"])]), &[]).unwrap();
     assert_eq!(all.rules.iter().map(|rule| rule.unpacked).collect::<Vec<_>>(), [1000, 1000]);
-    assert_eq!(all.layers[0].summary.unpacked_after, 0);
+    assert_eq!(all.layers[0.into()].summary.unpacked_after, 0);
     let freed: u64 = all.rules.iter().map(|rule| rule.compressed).sum();
-    assert_eq!(freed, all.layers[0].summary.compressed_before - all.layers[0].summary.compressed_after);
+    assert_eq!(freed, all.layers[0.into()].summary.compressed_before - all.layers[0.into()].summary.compressed_after);
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn a_layer_that_may_not_take_data_leaves_it_where_it_is() {
         changes(&stack, &plan),
         ["0 Files/d/b: removed by 0", "0 Files/z: removed by 0", "1 Files/z: removed by 0"],
     );
-    assert_eq!(plan.kept[0].reason, KeepReason::Growth { layer: 1 });
+    assert_eq!(plan.kept[0].reason, KeepReason::Growth { layer: 1.into() });
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn a_layer_that_stays_as_it_is_keeps_its_names_in_all_layers() {
     let mut rules = removing(&["d", "x", "w", "v"]);
     rules.shadowed = Shadowed::Drop;
     let plan = plan(&stack, &rules, &[LayerLimit::Free, LayerLimit::Untouched]).unwrap();
-    assert!(plan.layers[1].is_untouched());
+    assert!(plan.layers[1.into()].is_untouched());
     assert_eq!(changes(&stack, &plan), ["0 Files/w: removed by 0", "0 Files/v: removed by 0"]);
 }
 
@@ -426,8 +426,9 @@ fn what_is_set_aside_is_told_for_each_layer() {
         &["Files/", "Hives/", "Files/x -> Files/d/a"],
     ]);
     let plan = plan(&stack, &removing(&["d"]), &[]).unwrap();
-    assert_eq!(plan.sources(), [vec![2, 3], vec![]]);
-    assert!(plan.takes_from_below(1) && !plan.takes_from_below(0));
+    let sources = |layer: u32| plan.sources(layer.into()).into_iter().map(u32::from).collect::<Vec<u32>>();
+    assert_eq!([0, 1].map(sources), [vec![2, 3], vec![]]);
+    assert!(plan.takes_from_below(1.into()) && !plan.takes_from_below(0.into()));
 }
 
 #[test]
@@ -436,7 +437,7 @@ fn a_layer_that_takes_more_over_than_it_loses_may_grow() {
     let stack = stack(&[&["Files/", "Files/d/", "Files/d/a", "Files/y"], upper]);
     let may_grow = |removed: &[&str]| {
         let plan = plan(&stack, &removing(removed), &[]).unwrap();
-        [plan.layers[0].may_grow(), plan.layers[1].may_grow()]
+        [plan.layers[0.into()].may_grow(), plan.layers[1.into()].may_grow()]
     };
     assert_eq!(may_grow(&["d"]), [false, true]);
     assert_eq!(may_grow(&["y"]), [false, false], "the upper layer stays as it is");
@@ -445,22 +446,22 @@ fn a_layer_that_takes_more_over_than_it_loses_may_grow() {
 
 /// For each surviving name of each layer: the file that a host would find there, told by its first holder.
 fn contents(
-    layers: &[Vec<Entry>],
-    told: &dyn Fn(usize, &Entry) -> EntryId,
-) -> BTreeMap<(usize, String), Option<EntryId>> {
+    layers: &PerLayer<NumberedVec<EntryNumber, Entry>>,
+    told: &dyn Fn(LayerNumber, &Entry) -> EntryId,
+) -> BTreeMap<(LayerNumber, String), Option<EntryId>> {
     let indexes: Vec<LayerIndex> =
         layers.iter().map(|entries| LayerIndex { entries: entries.clone(), ..(*layer(&[])).clone() }).collect();
     let stack = LayerStack::new(indexes.into_iter().map(Arc::new).collect());
     let mut found = BTreeMap::new();
-    for (number, entries) in layers.iter().enumerate() {
-        for (at, entry) in entries.iter().enumerate() {
+    for (number, entries) in layers.numbered() {
+        for (at, entry) in entries.numbered() {
             let id = EntryId::new(number, at);
             let holder = match entry.kind {
                 EntryKind::File => Some(id),
                 EntryKind::HardLink => stack.links().group_of(id).map(|group| group.holder),
                 _ => continue,
             };
-            let file = holder.map(|holder| told(holder.layer as usize, stack.entry(holder)));
+            let file = holder.map(|holder| told(holder.layer, stack.entry(holder)));
             found.insert((number, entry.path.as_str().to_owned()), file);
         }
     }
@@ -468,15 +469,15 @@ fn contents(
 }
 
 /// Where the data of an entry of the result came from, by its layer and its position in that.
-type Origins = BTreeMap<(usize, u64), EntryId>;
+type Origins = BTreeMap<(LayerNumber, u64), EntryId>;
 
 /// The entries of the result, each with the entry that its data came from in its position.
-fn carried_out(stack: &LayerStack, plan: &Plan) -> (Vec<Vec<Entry>>, Origins) {
-    let mut layers = Vec::new();
+fn carried_out(stack: &LayerStack, plan: &Plan) -> (PerLayer<NumberedVec<EntryNumber, Entry>>, Origins) {
+    let mut layers = PerLayer::new();
     let mut origins = BTreeMap::new();
-    for (number, layer) in plan.layers.iter().enumerate() {
-        let mut entries = Vec::new();
-        for (at, action) in layer.actions.iter().enumerate() {
+    for (number, layer) in plan.layers.numbered() {
+        let mut entries = NumberedVec::new();
+        for (at, action) in layer.actions.numbered() {
             let id = EntryId::new(number, at);
             let mut entry = stack.entry(id).clone();
             match action {
@@ -546,10 +547,10 @@ proptest! {
             prop_assert!(*limit != LayerLimit::Untouched || layer.is_untouched());
         }
         let (after, origins) = carried_out(&stack, &plan);
-        let before: Vec<Vec<Entry>> = stack.layers().iter().map(|layer| layer.entries.clone()).collect();
-        let by_start = |number: usize, entry: &Entry| {
-            let at = stack.layers()[number].entries.iter().position(|other| other.start == entry.start).unwrap();
-            EntryId::new(number, at)
+        let before: PerLayer<_> = stack.layers().iter().map(|layer| layer.entries.clone()).collect();
+        let by_start = |number: LayerNumber, entry: &Entry| {
+            let mut entries = stack.layers()[number].entries.numbered();
+            EntryId::new(number, entries.find(|(_, other)| other.start == entry.start).unwrap().0)
         };
         let was = contents(&before, &by_start);
         let is = contents(&after, &|number, entry| origins[&(number, entry.start)]);

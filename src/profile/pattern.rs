@@ -18,6 +18,7 @@ use self::glob::Component;
 pub(crate) use self::tree::{Place, Step, Tree};
 use super::number::PatternNumber;
 use crate::layer::path::NameMap;
+use crate::numbered::NumberedVec;
 
 /// The longest pattern in bytes; a path on NTFS rarely has more than 260 characters.
 const MAX_LENGTH: usize = 1024;
@@ -86,7 +87,7 @@ enum Part {
 /// Several patterns that are matched together.
 #[derive(Debug, Clone, Default)]
 pub struct PatternSet {
-    patterns: Vec<Pattern>,
+    patterns: NumberedVec<PatternNumber, Pattern>,
     compiled: OnceLock<Compiled>,
 }
 
@@ -193,7 +194,7 @@ impl PatternSet {
     /// Takes patterns together. Fails only when they are too many.
     pub fn new(patterns: Vec<Pattern>) -> Result<PatternSet, TooManyPatterns> {
         check_count(patterns.iter())?;
-        Ok(PatternSet { patterns, compiled: OnceLock::new() })
+        Ok(PatternSet { patterns: patterns.into(), compiled: OnceLock::new() })
     }
 
     /// Reads patterns.
@@ -218,13 +219,13 @@ impl PatternSet {
     }
 
     /// The number of the first pattern that matches the folded in-tar path.
-    pub fn matches(&self, folded: &str) -> Option<usize> {
-        self.compiled().find(folded).first().map(|number| number.place())
+    pub fn matches(&self, folded: &str) -> Option<PatternNumber> {
+        self.compiled().find(folded).first().copied()
     }
 
     /// Adds the numbers of all patterns that match the folded in-tar path, in ascending order.
-    pub fn matches_into(&self, folded: &str, numbers: &mut Vec<usize>) {
-        numbers.extend(self.compiled().find(folded).into_iter().map(PatternNumber::place));
+    pub fn matches_into(&self, folded: &str, numbers: &mut Vec<PatternNumber>) {
+        numbers.extend(self.compiled().find(folded));
     }
 
     /// How many patterns the set has.
@@ -238,7 +239,7 @@ impl PatternSet {
     }
 
     /// The patterns, in the order of their numbers.
-    pub fn patterns(&self) -> &[Pattern] {
+    pub fn patterns(&self) -> &NumberedVec<PatternNumber, Pattern> {
         &self.patterns
     }
 }

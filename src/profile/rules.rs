@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::model::{Risk, Shadowed};
+use super::number::{KeepNumber, RuleNumber};
 use super::pattern::PatternSet;
 use crate::image::Digest;
 use crate::image::edit::ImageSettings;
 use crate::layer::LayerPath;
+use crate::numbered::NumberedVec;
 
 /// Everything that the profiles of one run say, in the order in which it counts: included profiles before the ones that
 /// include them.
@@ -16,9 +18,9 @@ pub struct RuleSet {
     /// The profiles themselves.
     pub profiles: Vec<ProfileInfo>,
     /// What is removed.
-    pub removes: Vec<RemoveRule>,
+    pub removes: NumberedVec<RuleNumber, RemoveRule>,
     /// What is kept, whatever any rule removes.
-    pub keeps: Vec<KeepRule>,
+    pub keeps: NumberedVec<KeepNumber, KeepRule>,
     /// What is added.
     pub adds: Vec<AddRule>,
     /// Settings of the image's config; of two profiles that set the same, the later one won.

@@ -1,5 +1,7 @@
 //! Where the bytes of an image are, as text, Markdown and JSON.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -11,6 +13,7 @@ use crate::hive::RegistryVersion;
 use crate::image::{Config, Digest};
 use crate::inspect::policy::{Condition, Value, Verdict};
 use crate::inspect::{By, GroupKey, Grouping, SizeModel, Sizes, group};
+use crate::layer::{LayerIndex, LayerNumber};
 use crate::ledger::Role;
 use crate::windows::builds;
 
@@ -96,7 +99,7 @@ impl Header {
 #[serde(rename_all = "camelCase")]
 struct LayerRow {
     /// Its number; 0 is the base layer.
-    layer: usize,
+    layer: u32,
     /// What it is in the image: `base`, `servicing`, `upper` or `added`.
     role: Role,
     /// Digest of the blob.
@@ -194,8 +197,8 @@ impl InspectReport {
             By::File => ("file", None),
         };
         let dead = |dead: crate::inspect::Dead| DeadRow {
-            layer: dead.layer,
-            by: dead.by,
+            layer: dead.layer.into(),
+            by: dead.by.into(),
             files: dead.files,
             unpacked: dead.unpacked,
             compressed: dead.compressed,
@@ -208,7 +211,7 @@ impl InspectReport {
             dead: model.dead().into_iter().map(dead).collect(),
             by,
             depth,
-            layer: grouping.layer,
+            layer: grouping.layer.map(u32::from),
             rows: groups.iter().map(row).collect(),
             policy: Vec::new(),
         }
@@ -300,8 +303,8 @@ impl Report for InspectReport {
 fn layer_rows(config: &Config, model: &SizeModel<'_>) -> Vec<LayerRow> {
     let mut said = config.history.iter().filter(|line| !line.empty_layer).map(|line| line.created_by.as_deref());
     let sizes = model.groups(Grouping { by: By::Layer, layer: None });
-    let layers = model.stack().layers().iter().zip(&sizes).enumerate();
-    let row = |(number, (layer, group)): (usize, (&std::sync::Arc<crate::layer::LayerIndex>, &group::Group))| {
+    let layers = model.stack().layers().numbered().zip(&sizes);
+    let row = |((number, layer), group): ((LayerNumber, &Arc<LayerIndex>), &group::Group)| {
         let created_by = said.next().flatten();
         let role = Role::of(number, created_by);
         let edition = match role {
@@ -310,7 +313,7 @@ fn layer_rows(config: &Config, model: &SizeModel<'_>) -> Vec<LayerRow> {
             Role::Upper | Role::Added => None,
         };
         LayerRow {
-            layer: number,
+            layer: number.into(),
             role,
             edition: edition.map(str::to_owned),
             digest: layer.digest.to_string(),

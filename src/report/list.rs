@@ -89,7 +89,7 @@ impl<'a> ListReport<'a> {
             let listed = self.model.listed(entry);
             text.push(listed.letter());
             text.extend(listed.attributes());
-            right(&mut text, 6, number.format(listed.id.layer));
+            right(&mut text, 6, number.format(u32::from(listed.id.layer)));
             right(&mut text, 7, number.format(listed.names));
             right(&mut text, 10, ByteSize(listed.length()).text(&mut size));
             right(&mut text, 12, ByteSize(listed.size.compressed).text(&mut size));
@@ -120,7 +120,7 @@ impl<'a> ListReport<'a> {
         Row {
             path: listed.entry.path.to_windows(),
             kind: kind(listed.entry.kind),
-            layer: listed.id.layer,
+            layer: listed.id.layer.into(),
             size: listed.length(),
             compressed: listed.size.compressed,
             attributes: listed.entry.attributes,
@@ -128,7 +128,7 @@ impl<'a> ListReport<'a> {
             names: listed.names,
             holder: listed.holder.map(|holder| holder.path.to_windows()),
             target,
-            hidden_by: listed.hidden_by,
+            hidden_by: listed.hidden_by.map(u32::from),
             dead: listed.dead,
         }
     }

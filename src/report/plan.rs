@@ -8,7 +8,7 @@ use super::html::{self, savings};
 use super::page::Page;
 use super::table::Table;
 use crate::image::Config;
-use crate::layer::{EntryId, LayerStack};
+use crate::layer::{EntryId, LayerNumber, LayerStack};
 use crate::ledger::{Keep, Kept, Role, Rule};
 use crate::plan::{Action, Cause, KeepReason, LayerSummary, Plan};
 use crate::profile::{RuleSet, builtin};
@@ -40,7 +40,7 @@ pub struct PlanReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LayerRow {
-    layer: usize,
+    layer: LayerNumber,
     role: Role,
     touched: bool,
     entries_before: u64,
@@ -57,7 +57,7 @@ struct LayerRow {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Change {
-    layer: usize,
+    layer: LayerNumber,
     path: String,
     action: &'static str,
     /// The rule that removes it, or why else it goes.
@@ -91,8 +91,7 @@ impl PlanReport {
             profiles: rules.profiles.iter().map(|profile| profile.name.clone()).collect(),
             layers: plan
                 .layers
-                .iter()
-                .enumerate()
+                .numbered()
                 .map(|(number, layer)| layer_row(number, said.next().flatten(), !layer.is_untouched(), &layer.summary))
                 .collect(),
             rules: Rule::all(rules, plan),
@@ -276,7 +275,7 @@ pub(super) fn words(reason: &KeepReason) -> String {
     }
 }
 
-fn layer_row(layer: usize, said: Option<&str>, touched: bool, summary: &LayerSummary) -> LayerRow {
+fn layer_row(layer: LayerNumber, said: Option<&str>, touched: bool, summary: &LayerSummary) -> LayerRow {
     LayerRow {
         layer,
         role: Role::of(layer, said),
@@ -295,11 +294,11 @@ fn layer_row(layer: usize, said: Option<&str>, touched: bool, summary: &LayerSum
 fn changes(stack: &LayerStack, rules: &RuleSet, plan: &Plan) -> Vec<Change> {
     let name = |id: EntryId| stack.entry(id).path.to_windows();
     let mut changes = Vec::new();
-    for (number, layer) in plan.layers.iter().enumerate() {
-        for (at, action) in layer.actions.iter().enumerate() {
+    for (number, layer) in plan.layers.numbered() {
+        for (at, action) in layer.actions.numbered() {
             let (word, rule, other) = match *action {
                 Action::Keep => continue,
-                Action::Remove(Cause::Rule(rule)) => ("remove", Some(rules.removes[rule.place()].full_id()), None),
+                Action::Remove(Cause::Rule(rule)) => ("remove", Some(rules.removes[rule].full_id()), None),
                 Action::Remove(Cause::Shadowed) => ("remove", Some("shadowed by a layer above".to_owned()), None),
                 Action::Remove(Cause::Whiteout) => ("remove", Some("deletes nothing any more".to_owned()), None),
                 Action::Retarget(to) => ("retarget", None, Some(name(to))),

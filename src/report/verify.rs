@@ -183,7 +183,7 @@ mod tests {
         let finding = |name: &str| Finding {
             rule: "name-lengths",
             severity: Severity::Error,
-            layer: Some(1),
+            layer: Some(1.into()),
             path: Some(LayerPath::new(name)),
             message: "it is bad".to_owned(),
             host_error: None,

@@ -239,7 +239,7 @@ fn topmost<'a>(stack: &'a LayerStack, path: &str) -> Option<&'a Entry> {
 fn descriptor_in(stack: &LayerStack, path: &str) -> Option<String> {
     let folded = FoldedPath::new(path);
     stack.names().get(folded.as_str()).iter().rev().find_map(|&id| {
-        let layer = &stack.layers()[id.layer as usize];
+        let layer = &stack.layers()[id.layer];
         let number = stack.entry(id).security?;
         layer.security.get(number as usize).map(|descriptor| descriptor.to_string())
     })

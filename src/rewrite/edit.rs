@@ -1,35 +1,38 @@
 //! The edited tar: what stays is copied byte for byte, and only the entries that the plan changes are made anew.
 
 use std::collections::VecDeque;
+use std::iter::{Peekable, Zip};
 use std::ops::Range;
+use std::slice::Iter;
 
 use super::spool::Part;
 use super::{LayerWriter, RewriteError, Spool};
 use crate::layer::header::{self, HeaderEdit};
-use crate::layer::{EntryId, LayerIndex, LayerStack};
+use crate::layer::{Entry, EntryId, EntryNumber, LayerIndex, LayerNumber, LayerStack};
+use crate::numbered::{NumberRange, NumberedVec};
 use crate::plan::{Action, Plan};
 
 /// Edits a layer's tar as it streams by.
 pub(super) struct Editor<'a> {
     stack: &'a LayerStack,
     index: &'a LayerIndex,
-    actions: &'a [Action],
-    layer: usize,
+    actions: &'a NumberedVec<EntryNumber, Action>,
+    layer: LayerNumber,
     /// The parts of the tar that stay as they are and were not announced to the writer yet.
     kept: VecDeque<Range<u64>>,
     /// Which entries are set aside for others.
-    sources: Vec<bool>,
-    /// The entry that the stream is in.
-    entry: usize,
+    sources: NumberedVec<EntryNumber, bool>,
+    /// The entry that the stream is in, and those that are still to come.
+    entries: Peekable<Zip<NumberRange<EntryNumber>, Iter<'a, Entry>>>,
     position: u64,
     /// The headers of an entry that changes, as far as they have come.
     headers: Vec<u8>,
 }
 
 impl<'a> Editor<'a> {
-    pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: usize) -> Editor<'a> {
+    pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: LayerNumber) -> Editor<'a> {
         let index = &*stack.layers()[layer];
-        let sources = with_streams(index, plan.sources().get(layer).map_or(&[], Vec::as_slice));
+        let sources = with_streams(index, &plan.sources(layer));
         let actions = &plan.layers[layer].actions;
         Editor {
             stack,
@@ -38,7 +41,7 @@ impl<'a> Editor<'a> {
             layer,
             kept: kept_parts(index, actions),
             sources,
-            entry: 0,
+            entries: index.entries.numbered().peekable(),
             position: 0,
             headers: Vec::new(),
         }
@@ -46,15 +49,13 @@ impl<'a> Editor<'a> {
 
     /// The parts of the tar that the editor can do without.
     pub(super) fn unneeded(&self) -> VecDeque<Range<u64>> {
-        let goes = |number: usize| matches!(self.actions[number], Action::Remove(_)) && !self.sources[number];
+        let goes = |number| matches!(self.actions[number], Action::Remove(_)) && !self.sources[number];
         parts(self.index, goes).collect()
     }
 
     /// Goes on at a later place: what is before it was left out, because it is not needed.
     pub(super) fn skip_to(&mut self, position: u64) {
-        while self.index.entries.get(self.entry).is_some_and(|entry| entry.end() <= position) {
-            self.entry += 1;
-        }
+        while self.entries.next_if(|(_, entry)| entry.end() <= position).is_some() {}
         self.position = position;
     }
 
@@ -67,13 +68,13 @@ impl<'a> Editor<'a> {
     ) -> Result<(), RewriteError> {
         while !bytes.is_empty() {
             self.announce(spool, writer)?;
-            let Some(entry) = self.index.entries.get(self.entry) else {
+            let Some(&(number, entry)) = self.entries.peek() else {
                 // The mark of the archive's end, and padding. What else some tools put there, hosts do not look at.
                 self.position += bytes.len() as u64;
                 return if self.index.ends_in_zeros { Ok(writer.write(bytes)?) } else { Ok(()) };
             };
-            if self.position == entry.start && self.sources[self.entry] {
-                let id = EntryId::new(self.layer, self.entry);
+            if self.position == entry.start && self.sources[number] {
+                let id = EntryId::new(self.layer, number);
                 spool.begin(id, entry.data - entry.start, entry.end() - entry.data);
             }
             let in_headers = self.position < entry.data;
@@ -82,24 +83,24 @@ impl<'a> Editor<'a> {
             let (part, rest) = bytes.split_at(taken);
             self.position += taken as u64;
             bytes = rest;
-            if self.sources[self.entry] {
+            if self.sources[number] {
                 spool.append(part)?;
             }
-            match self.actions[self.entry] {
+            match self.actions[number] {
                 Action::Keep => writer.write(part)?,
                 Action::Remove(_) => {}
                 action @ (Action::Retarget(_) | Action::Promote(_)) => {
                     if in_headers {
                         self.headers.extend_from_slice(part);
                         if self.position == entry.data {
-                            self.change(action, spool, writer)?;
+                            self.change(entry, action, spool, writer)?;
                             self.headers.clear();
                         }
                     }
                 }
             }
             if self.position == entry.end() {
-                self.entry += 1;
+                self.entries.next();
             }
         }
         Ok(())
@@ -120,15 +121,20 @@ impl<'a> Editor<'a> {
         if self.kept.front().is_none_or(|part| part.start != self.position) {
             return Ok(());
         }
-        if let (Some(part), Some(blob)) = (self.kept.pop_front(), spool.blob(self.layer as u32)) {
+        if let (Some(part), Some(blob)) = (self.kept.pop_front(), spool.blob(self.layer)) {
             writer.expect(blob, &self.index.blocks, part)?;
         }
         Ok(())
     }
 
     /// Writes an entry that changes, now that its headers are there.
-    fn change(&self, action: Action, spool: &mut Spool, writer: &mut LayerWriter) -> Result<(), RewriteError> {
-        let entry = &self.index.entries[self.entry];
+    fn change(
+        &self,
+        entry: &Entry,
+        action: Action,
+        spool: &mut Spool,
+        writer: &mut LayerWriter,
+    ) -> Result<(), RewriteError> {
         let wrong = |error| RewriteError::Header { path: entry.path.clone(), error };
         match action {
             Action::Retarget(target) => {
@@ -140,9 +146,9 @@ impl<'a> Editor<'a> {
             Action::Promote(from) => {
                 let owner = entry.path.as_str();
                 self.write_from_spool(from, owner, spool, writer)?;
-                let source = &self.stack.layers()[from.layer as usize];
-                for stream in source.streams_of(from.entry as usize) {
-                    let id = EntryId::new(from.layer as usize, stream);
+                let source = &self.stack.layers()[from.layer];
+                for stream in source.streams_of(from.entry) {
+                    let id = EntryId::new(from.layer, stream);
                     let name = source.entries[stream].path.file_name();
                     let suffix = name.find(':').map_or("", |colon| &name[colon..]);
                     self.write_from_spool(id, &format!("{owner}{suffix}"), spool, writer)?;
@@ -162,7 +168,7 @@ impl<'a> Editor<'a> {
         writer: &mut LayerWriter,
     ) -> Result<(), RewriteError> {
         let source = self.stack.entry(from);
-        let blocks = &self.stack.layers()[from.layer as usize].blocks;
+        let blocks = &self.stack.layers()[from.layer].blocks;
         let blob = spool.blob(from.layer).cloned();
         let found = spool.read(from, |part| -> Result<(), RewriteError> {
             match part {
@@ -196,10 +202,9 @@ pub(super) fn missing_padding(index: &LayerIndex) -> &'static [u8] {
 }
 
 /// For each entry of a layer whether it is one of these, or an alternate data stream of one.
-pub(super) fn with_streams(index: &LayerIndex, entries: &[u32]) -> Vec<bool> {
-    let mut chosen = vec![false; index.entries.len()];
+pub(super) fn with_streams(index: &LayerIndex, entries: &[EntryNumber]) -> NumberedVec<EntryNumber, bool> {
+    let mut chosen = index.entries.same_length(false);
     for &entry in entries {
-        let entry = entry as usize;
         chosen[entry] = true;
         for stream in index.streams_of(entry) {
             chosen[stream] = true;
@@ -209,7 +214,7 @@ pub(super) fn with_streams(index: &LayerIndex, entries: &[u32]) -> Vec<bool> {
 }
 
 /// The parts of a layer's tar that stay as they are, as long as they can be; the mark of the archive's end stays too.
-fn kept_parts(index: &LayerIndex, actions: &[Action]) -> VecDeque<Range<u64>> {
+fn kept_parts(index: &LayerIndex, actions: &NumberedVec<EntryNumber, Action>) -> VecDeque<Range<u64>> {
     let mut kept: VecDeque<_> = parts(index, |number| actions[number] == Action::Keep).collect();
     let end = index.entries_end..index.unpacked_size;
     if end.is_empty() || !index.ends_in_zeros {
@@ -223,8 +228,8 @@ fn kept_parts(index: &LayerIndex, actions: &[Action]) -> VecDeque<Range<u64>> {
 }
 
 /// The parts of a layer's tar that consist of such entries, as long as they can be.
-pub(super) fn parts(index: &LayerIndex, is_such: impl Fn(usize) -> bool) -> impl Iterator<Item = Range<u64>> {
-    let mut such = index.entries.iter().enumerate().filter(move |(number, _)| is_such(*number)).peekable();
+pub(super) fn parts(index: &LayerIndex, is_such: impl Fn(EntryNumber) -> bool) -> impl Iterator<Item = Range<u64>> {
+    let mut such = index.entries.numbered().filter(move |(number, _)| is_such(*number)).peekable();
     std::iter::from_fn(move || {
         let (_, first) = such.next()?;
         let mut part = first.start..first.end();

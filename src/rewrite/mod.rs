@@ -25,7 +25,7 @@ use crate::image::media_type::Compression;
 use crate::layer::header::HeaderError;
 use crate::layer::read::{Unneeded, Wanted, for_each_piece};
 use crate::layer::seek_points::SeekPoints;
-use crate::layer::{EntryId, LayerIndex, LayerPath, LayerStack};
+use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, LayerPath, LayerStack};
 use crate::plan::Plan;
 
 use crate::store::Temporary;
@@ -104,9 +104,9 @@ impl SourceBlob<'_> {
     }
 
     /// Lets whoever writes data of this blob copy its blocks.
-    fn offer_blocks(self, index: &LayerIndex, layer: usize, spool: &mut Spool) -> Result<(), PathError> {
+    fn offer_blocks(self, index: &LayerIndex, layer: LayerNumber, spool: &mut Spool) -> Result<(), PathError> {
         if index.compression == Compression::Gzip {
-            spool.set_blob(layer as u32, Arc::new(Source::open(self.path)?));
+            spool.set_blob(layer, Arc::new(Source::open(self.path)?));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ pub fn rewrite_layer(
     blob: SourceBlob<'_>,
     stack: &LayerStack,
     plan: &Plan,
-    layer: usize,
+    layer: LayerNumber,
     spool: &mut Spool,
     mut writer: LayerWriter,
     mut advance: impl FnMut(u64),
@@ -149,8 +149,8 @@ pub fn rewrite_layer(
 pub fn set_aside(
     blob: SourceBlob<'_>,
     index: &LayerIndex,
-    layer: usize,
-    entries: &[u32],
+    layer: LayerNumber,
+    entries: &[EntryNumber],
     spool: &mut Spool,
     mut advance: impl FnMut(u64),
 ) -> Result<(), RewriteError> {
@@ -158,14 +158,13 @@ pub fn set_aside(
     blob.offer_blocks(index, layer, spool)?;
     let wanted = edit::with_streams(index, entries);
     let unneeded = edit::parts(index, |number| !wanted[number]).collect();
-    let (mut number, mut position, mut stored_before) = (0, 0, 0);
+    let mut entries = index.entries.numbered().peekable();
+    let (mut position, mut stored_before) = (0, 0);
     let end = for_each_piece(file, blob.wanted(index, unneeded), |piece| -> Result<(), RewriteError> {
         let mut bytes = piece.bytes();
-        while index.entries.get(number).is_some_and(|entry| entry.end() <= piece.raw) {
-            number += 1;
-        }
+        while entries.next_if(|(_, entry)| entry.end() <= piece.raw).is_some() {}
         position = piece.raw;
-        while let (false, Some(entry)) = (bytes.is_empty(), index.entries.get(number)) {
+        while let (false, Some(&(number, entry))) = (bytes.is_empty(), entries.peek()) {
             if position == entry.start && wanted[number] {
                 spool.begin(EntryId::new(layer, number), entry.data - entry.start, entry.end() - entry.data);
             }
@@ -177,7 +176,7 @@ pub fn set_aside(
             position += part.len() as u64;
             bytes = rest;
             if position == entry.end() {
-                number += 1;
+                entries.next();
             }
         }
         advance(piece.stored - stored_before);

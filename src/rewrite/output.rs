@@ -135,7 +135,7 @@ impl LayerWriter {
             unpacked_size: scan.length,
             entries_end: scan.entries_end,
             ends_in_zeros: scan.ends_in_zeros,
-            entries: scan.entries,
+            entries: scan.entries.into(),
             remarks: scan.remarks,
             security: scan.security,
             blocks: BlockMap::opaque(scan.length, stored_size),

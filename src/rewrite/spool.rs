@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::error::{IoContext, PathError};
 use crate::gzip::Source;
-use crate::layer::EntryId;
+use crate::layer::{EntryId, LayerNumber};
 
 /// Entries set aside, with their headers and padding.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Spool {
     length: u64,
     places: HashMap<EntryId, Place>,
     /// The blobs that entries come from, by layer, as far as their blocks can be copied.
-    blobs: BTreeMap<u32, Arc<Source>>,
+    blobs: BTreeMap<LayerNumber, Arc<Source>>,
 }
 
 /// Where an entry lies in the spool.
@@ -46,12 +46,12 @@ impl Spool {
     }
 
     /// Remembers the blob of a layer whose entries are set aside, so that its blocks can be copied together with them.
-    pub(super) fn set_blob(&mut self, layer: u32, blob: Arc<Source>) {
+    pub(super) fn set_blob(&mut self, layer: LayerNumber, blob: Arc<Source>) {
         self.blobs.insert(layer, blob);
     }
 
     /// The blob of a layer, if its blocks can be copied.
-    pub(super) fn blob(&self, layer: u32) -> Option<&Arc<Source>> {
+    pub(super) fn blob(&self, layer: LayerNumber) -> Option<&Arc<Source>> {
         self.blobs.get(&layer)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::image::Descriptor;
 use crate::layer::index::Compression;
+use crate::layer::{LayerNumber, PerLayer};
 
 use super::context::Context;
 use super::finding::{Finding, Findings};
@@ -125,9 +126,7 @@ pub(super) const DIFF_IDS: Rule = Rule {
 };
 
 fn diff_ids(context: &Context, found: &mut Findings) {
-    for (number, (index, diff_id)) in
-        context.subject.stack.layers().iter().zip(&context.subject.image.diff_ids).enumerate()
-    {
+    for ((number, index), diff_id) in context.subject.stack.layers().numbered().zip(&context.subject.image.diff_ids) {
         if index.diff_id != *diff_id {
             let message = format!("the config says {diff_id}, and the uncompressed layer is {}", index.diff_id);
             let host = "wrong diff id calculated on extraction";
@@ -137,9 +136,11 @@ fn diff_ids(context: &Context, found: &mut Findings) {
 }
 
 /// The layers that have both an index and a descriptor.
-fn described<'c>(context: &'c Context) -> impl Iterator<Item = (usize, &'c crate::layer::LayerIndex, &'c Descriptor)> {
-    let pairs = context.subject.stack.layers().iter().zip(&context.subject.image.layers).enumerate();
-    pairs.map(|(number, (index, descriptor))| (number, &**index, descriptor))
+fn described<'c>(
+    context: &'c Context,
+) -> impl Iterator<Item = (LayerNumber, &'c crate::layer::LayerIndex, &'c Descriptor)> {
+    let pairs = context.subject.stack.layers().numbered().zip(&context.subject.image.layers);
+    pairs.map(|((number, index), descriptor)| (number, &**index, descriptor))
 }
 
 pub(super) const BLOBS: Rule = Rule {
@@ -199,7 +200,8 @@ pub(super) const MEDIA_TYPES_KNOWN: Rule = Rule {
 };
 
 fn media_types(context: &Context, found: &mut Findings) {
-    for (number, layer) in context.subject.image.layers.iter().enumerate() {
+    let layers: PerLayer<&Descriptor> = context.subject.image.layers.iter().collect();
+    for (number, layer) in layers.numbered() {
         if layer_type(&layer.media_type).is_none() {
             let message = format!("hosts do not know the media type `{}`", layer.media_type);
             found.push(Finding::error(message).in_layer(number));
@@ -256,7 +258,8 @@ pub(super) const FOREIGN_LAYERS: Rule = Rule {
 };
 
 fn foreign_layers(context: &Context, found: &mut Findings) {
-    for (number, layer) in context.subject.image.layers.iter().enumerate() {
+    let layers: PerLayer<&Descriptor> = context.subject.image.layers.iter().collect();
+    for (number, layer) in layers.numbered() {
         let foreign = layer_type(&layer.media_type).is_some_and(|(_, foreign)| foreign);
         let message = match (foreign, layer.urls.is_empty()) {
             (false, true) => continue,

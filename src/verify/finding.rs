@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::layer::{Entry, LayerPath};
+use crate::layer::{Entry, LayerNumber, LayerPath};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -23,7 +23,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The layer, counted from the base layer, which is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub layer: Option<usize>,
+    pub layer: Option<LayerNumber>,
     /// The entry of the layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<LayerPath>,
@@ -47,11 +47,11 @@ impl Finding {
         Finding { rule: "", severity, layer: None, path: None, message, host_error: None }
     }
 
-    pub(super) fn in_layer(self, layer: usize) -> Finding {
+    pub(super) fn in_layer(self, layer: LayerNumber) -> Finding {
         Finding { layer: Some(layer), ..self }
     }
 
-    pub(super) fn at(self, layer: usize, entry: &Entry) -> Finding {
+    pub(super) fn at(self, layer: LayerNumber, entry: &Entry) -> Finding {
         Finding { layer: Some(layer), path: Some(entry.path.clone()), ..self }
     }
 

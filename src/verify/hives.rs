@@ -2,7 +2,7 @@
 
 use crate::hive::{BaseBlock, RegistryVersion};
 use crate::image::OsVersion;
-use crate::layer::{Entry, EntryKind, FoldedPath, LayerPath, Tree};
+use crate::layer::{Entry, EntryKind, EntryNumber, FoldedPath, LayerNumber, LayerPath, Tree};
 use crate::windows::builds::FIRST_WITH_CHECKED_HIVES;
 
 use super::context::{Context, Layer};
@@ -39,10 +39,10 @@ pub(super) const NO_DELTAS_IN_BASE: Rule = Rule {
 };
 
 fn no_deltas_in_base(context: &Context, found: &mut Findings) {
-    for entry in context.base().map_or(&[][..], |layer| layer.entries) {
+    for entry in context.base().into_iter().flat_map(|layer| layer.entries) {
         if entry.path.tree() == Tree::Hives {
             let message = "hosts make `Hives` of a base layer themselves, from the hives in `config`";
-            found.push(Finding::error(message).at(0, entry));
+            found.push(Finding::error(message).at(LayerNumber::BASE, entry));
         }
     }
 }
@@ -61,12 +61,15 @@ fn present(context: &Context, found: &mut Findings) {
             Some(entry) if entry.kind == EntryKind::File => {}
             Some(entry) if entry.kind == EntryKind::HardLink => {
                 // The CIM writers refuse a hard link of this name (internal/wclayer/cim/common.go).
-                found.push(Finding::warning("the hive is a hard link, which not every host takes").at(0, entry));
+                found.push(
+                    Finding::warning("the hive is a hard link, which not every host takes")
+                        .at(LayerNumber::BASE, entry),
+                );
             }
             other => {
                 let what = if other.is_none() { "is missing" } else { "is not a file" };
                 let host = "ProcessBaseLayer failed: The system cannot find the path specified. (0x3)";
-                let finding = Finding::error(format!("the hive {what}")).in_layer(0).host(host);
+                let finding = Finding::error(format!("the hive {what}")).in_layer(LayerNumber::BASE).host(host);
                 found.push(Finding { path: Some(LayerPath::new(name)), ..finding });
             }
         }
@@ -97,7 +100,7 @@ fn valid(context: &Context, found: &mut Findings) {
         } else {
             continue;
         };
-        found.push(finding.at(0, entry).host(CORRUPT));
+        found.push(finding.at(LayerNumber::BASE, entry).host(CORRUPT));
     }
 }
 
@@ -125,7 +128,7 @@ fn clean(context: &Context, found: &mut Findings) {
         let block = entry.head.as_deref().and_then(|head| BaseBlock::parse(head).ok());
         if block.is_some_and(|block| !block.is_clean()) {
             let message = "the hive was not written completely: it is good only together with its logs";
-            found.push(Finding::warning(message).at(0, entry));
+            found.push(Finding::warning(message).at(LayerNumber::BASE, entry));
         }
     }
 }
@@ -134,8 +137,8 @@ fn clean(context: &Context, found: &mut Findings) {
 fn below_hives<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, &'c Entry, FoldedPath)> {
     let names = context.subject.stack.names();
     context.upper().iter().flat_map(move |layer| {
-        let below = move |number: usize| names.text(layer.name(number as u32)).starts_with("HIVES/");
-        let entries = layer.entries.iter().enumerate().filter(move |(number, _)| below(*number));
+        let below = move |number: EntryNumber| names.text(layer.name(number)).starts_with("HIVES/");
+        let entries = layer.entries.numbered().filter(move |(number, _)| below(*number));
         entries.map(move |(_, entry)| (layer, entry, entry.path.fold()))
     })
 }

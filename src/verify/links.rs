@@ -1,7 +1,7 @@
 //! Rules about links.
 
 use crate::layer::path::NameMap;
-use crate::layer::{EntryId, EntryKind};
+use crate::layer::{EntryId, EntryKind, LayerNumber};
 
 use super::Rule;
 use super::context::{Context, Target};
@@ -33,9 +33,9 @@ pub(super) const TARGETS: Rule = Rule {
 
 fn targets(context: &Context, found: &mut Findings) {
     for (layer, links) in context.layers.iter().zip(&context.links) {
-        let base = layer.number == 0;
+        let base = layer.number == LayerNumber::BASE;
         for &(number, target) in links {
-            let entry = &layer.entries[number as usize];
+            let entry = &layer.entries[number];
             let Some(text) = entry.link.as_deref() else { continue };
             let message = match target {
                 Target::Same { .. } | Target::Below { .. } => continue,
@@ -53,7 +53,7 @@ fn targets(context: &Context, found: &mut Findings) {
                 }
                 Target::Missed(other) => format!(
                     "the layer has `{}` and no layer below has it: the target `{text}` must be spelled the same",
-                    layer.entries[other as usize].path
+                    layer.entries[other].path
                 ),
             };
             let host = match base {
@@ -76,7 +76,7 @@ fn target_kinds(context: &Context, found: &mut Findings) {
     for (layer, links) in context.layers.iter().zip(&context.links) {
         for &(number, target) in links {
             let target = match target {
-                Target::Same { entry, .. } => &layer.entries[entry as usize],
+                Target::Same { entry, .. } => &layer.entries[entry],
                 Target::Below { id, .. } => context.entry(id),
                 Target::NotThere(_) | Target::Missed(_) | Target::Nothing => continue,
             };
@@ -89,7 +89,7 @@ fn target_kinds(context: &Context, found: &mut Findings) {
                 _ => ("something that is not a file", "Access is denied. (0x5)"),
             };
             let message = format!("the hard link points to `{}`, which is {what}", target.path);
-            found.push(Finding::error(message).at(layer.number, &layer.entries[number as usize]).host(host));
+            found.push(Finding::error(message).at(layer.number, &layer.entries[number]).host(host));
         }
     }
 }
@@ -107,16 +107,16 @@ fn spelling(context: &Context, found: &mut Findings) {
             let message = match target {
                 Target::Same { entry, exact: false } => format!(
                     "the hard link spells its target differently from `{}`, which not every host forgives",
-                    layer.entries[entry as usize].path
+                    layer.entries[entry].path
                 ),
                 Target::Below { id, missed: Some(missed) } => format!(
                     "hosts take the target from layer {} and not `{}` of this layer, which comes later or is spelled \
                      differently",
-                    id.layer, layer.entries[missed as usize].path
+                    id.layer, layer.entries[missed].path
                 ),
                 _ => continue,
             };
-            found.push(Finding::warning(message).at(layer.number, &layer.entries[number as usize]));
+            found.push(Finding::warning(message).at(layer.number, &layer.entries[number]));
         }
     }
 }
@@ -156,7 +156,7 @@ fn counts(context: &Context, found: &mut Findings) {
     let mut files: NameMap<EntryId, EntryId> = NameMap::default();
     let mut counts: NameMap<EntryId, u32> = NameMap::default();
     for (layer, links) in context.layers.iter().zip(&context.links) {
-        let id = |entry| EntryId { layer: layer.number as u32, entry };
+        let id = |entry| EntryId { layer: layer.number, entry };
         for &(number, target) in links {
             let target = match target {
                 Target::Same { entry, .. } => id(entry),
@@ -170,7 +170,7 @@ fn counts(context: &Context, found: &mut Findings) {
             if *count == MOST_LINKS + 1 {
                 let message = format!("the file has more than {MOST_LINKS} hard links, and NTFS does not take more");
                 let host = "An attempt was made to create more links on a file than the file system supports. (0x476)";
-                found.push(Finding::warning(message).at(file.layer as usize, context.entry(file)).host(host));
+                found.push(Finding::warning(message).at(file.layer, context.entry(file)).host(host));
             }
         }
     }

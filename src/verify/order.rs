@@ -1,7 +1,7 @@
 //! Rules about the order of entries: what must be there before what, and what there may be once only.
 
 use crate::layer::entry::ATTRIBUTE_DIRECTORY;
-use crate::layer::{EntryKind, NameId, Tree};
+use crate::layer::{EntryKind, LayerNumber, NameId, Tree};
 
 use super::context::{Context, Layer};
 use super::finding::{Finding, Findings};
@@ -16,8 +16,11 @@ pub(super) const ROOTS: Rule = Rule {
 
 fn roots(context: &Context, found: &mut Findings) {
     for layer in &context.layers {
-        let needed: &[_] =
-            if layer.number == 0 { &[("Files", "FILES")] } else { &[("Files", "FILES"), ("Hives", "HIVES")] };
+        let needed: &[_] = if layer.number == LayerNumber::BASE {
+            &[("Files", "FILES")]
+        } else {
+            &[("Files", "FILES"), ("Hives", "HIVES")]
+        };
         for (name, folded) in needed {
             if layer.get(folded).is_none_or(|entry| entry.kind != EntryKind::Directory) {
                 let message = format!("the layer has no entry for the directory `{name}`");
@@ -41,11 +44,11 @@ fn parents(context: &Context, found: &mut Findings) {
         if !entry.is_name() && entry.kind != GLOBAL_HEADER {
             continue;
         }
-        let Some(parent) = context.subject.stack.names().parent(layer.name(number as u32)) else { continue };
+        let Some(parent) = context.subject.stack.names().parent(layer.name(number)) else { continue };
         let problem = match layer.find(parent) {
             None => "its directory is not an entry of the layer",
-            Some(directory) if directory as usize > number => "it comes before its directory",
-            Some(directory) if layer.entries[directory as usize].kind != EntryKind::Directory => {
+            Some(directory) if directory > number => "it comes before its directory",
+            Some(directory) if layer.entries[directory].kind != EntryKind::Directory => {
                 let message = "it lies below something that is not a directory";
                 let host = "A reparse point was encountered while traversing the path. (0x1126)";
                 found.push(Finding::error(message).at(layer.number, entry).host(host));
@@ -79,7 +82,7 @@ pub(super) const DUPLICATES: Rule = Rule {
 fn duplicates(context: &Context, found: &mut Findings) {
     for layer in &context.layers {
         for &(later, first) in &layer.duplicates {
-            let (later, first) = (&layer.entries[later as usize], &layer.entries[first as usize]);
+            let (later, first) = (&layer.entries[later], &layer.entries[first]);
             let message = match later.path == first.path {
                 true => String::from("the name occurs twice in the layer"),
                 false => format!("the name is the same to Windows as `{}`", first.path),
@@ -122,7 +125,7 @@ pub(super) const TAR_END: Rule = Rule {
 };
 
 fn tar_end(context: &Context, found: &mut Findings) {
-    for (number, index) in context.subject.stack.layers().iter().enumerate() {
+    for (number, index) in context.subject.stack.layers().numbered() {
         if index.entries_end > index.unpacked_size {
             let message =
                 "the tar ends before the padding of its last entry: hosts read it, and other programs may not";

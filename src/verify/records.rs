@@ -1,7 +1,7 @@
 //! Rules about the `MSWINDOWS.*` records of entries: what hosts cannot read, and what is missing.
 
-use crate::layer::EntryKind;
 use crate::layer::records::Oddity;
+use crate::layer::{EntryKind, EntryNumber};
 
 use super::Rule;
 use super::context::Context;
@@ -16,7 +16,7 @@ pub(super) const RECORDS: Rule = Rule {
 };
 
 fn records(context: &Context, found: &mut Findings) {
-    for (number, index) in context.subject.stack.layers().iter().enumerate() {
+    for (number, index) in context.subject.stack.layers().numbered() {
         for remark in &index.remarks {
             let (message, host) = match remark.what {
                 Oddity::Attributes => {
@@ -36,7 +36,7 @@ fn records(context: &Context, found: &mut Findings) {
                 ),
                 Oddity::OldSecurityDescriptor => continue,
             };
-            let Some(entry) = index.entries.get(remark.entry as usize) else { continue };
+            let Some(entry) = index.entries.get(remark.entry) else { continue };
             found.push(Finding::error(message).at(number, entry).host(host));
         }
     }
@@ -50,13 +50,13 @@ pub(super) const SECURITY: Rule = Rule {
 };
 
 fn security(context: &Context, found: &mut Findings) {
-    for (number, index) in context.subject.stack.layers().iter().enumerate() {
-        let has_remark = |at: usize| {
-            let remark = index.remarks.binary_search_by_key(&at, |remark| remark.entry as usize);
+    for (number, index) in context.subject.stack.layers().numbered() {
+        let has_remark = |at: EntryNumber| {
+            let remark = index.remarks.binary_search_by_key(&at, |remark| remark.entry);
             // Whatever is said of it: a descriptor of the old form, or one that cannot be read.
             remark.is_ok()
         };
-        let mut bare = index.entries.iter().enumerate().filter(|(at, entry)| {
+        let mut bare = index.entries.numbered().filter(|(at, entry)| {
             let is_file = entry.kind == EntryKind::File && in_file_tree(entry.path.as_str());
             is_file && entry.security.is_none() && !has_remark(*at)
         });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::layer::path::upper_case;
 use crate::layer::spelling::bytes_of;
-use crate::layer::{Entry, EntryKind};
+use crate::layer::{Entry, EntryKind, EntryNumber};
 
 use super::context::{Context, Layer};
 use super::finding::{Finding, Findings};
@@ -38,7 +38,7 @@ fn unicode(context: &Context, found: &mut Findings) {
                     format!(
                         "to {} this name is the same as `{}`, because bytes that are not UTF-8 become U+FFFD",
                         if severity == Severity::Error { "hosts" } else { "hosts built with Go before 1.21" },
-                        layer.entries[other as usize].path,
+                        layer.entries[other].path,
                     ),
                 )
                 .host("The file exists. (0x50)"),
@@ -64,11 +64,11 @@ fn describe(bytes: &[u8], entry: &Entry) -> Finding {
 
 /// The names of a layer that are not UTF-8, as a host sees them.
 #[derive(Default)]
-struct Seen(HashMap<Vec<u16>, u32>);
+struct Seen(HashMap<Vec<u16>, EntryNumber>);
 
 impl Seen {
     /// An entry before this one, or with a sound name, that has the same name to the host.
-    fn clash(&mut self, layer: &Layer, at: u32, units: &[u16]) -> Option<u32> {
+    fn clash(&mut self, layer: &Layer, at: EntryNumber, units: &[u16]) -> Option<EntryNumber> {
         let sound = String::from_utf16(units).ok().and_then(|name| layer.find_folded(&name));
         let before = *self.0.entry(folded(units)).or_insert(at);
         sound.or((before != at).then_some(before))

@@ -1,6 +1,6 @@
 //! Rules about `UtilityVM`, the small virtual machine for Hyper-V isolation: there entirely, or not at all.
 
-use crate::layer::{Entry, EntryKind, LayerPath};
+use crate::layer::{Entry, EntryKind, EntryNumber, LayerNumber, LayerPath};
 
 use super::context::{Context, Layer, Target};
 use super::finding::{Finding, Findings};
@@ -13,7 +13,7 @@ fn base_with_utility_vm<'c, 'a>(context: &'c Context<'a>) -> Option<&'c Layer<'a
 }
 
 /// A finding about a path that is no entry.
-fn at_path(finding: Finding, layer: usize, path: &str) -> Finding {
+fn at_path(finding: Finding, layer: LayerNumber, path: &str) -> Finding {
     Finding { layer: Some(layer), path: Some(LayerPath::new(path)), ..finding }
 }
 
@@ -30,7 +30,7 @@ fn directories(context: &Context, found: &mut Findings) {
             let directory = base.get(folded).filter(|entry| entry.kind == EntryKind::Directory);
             if directory.is_none_or(|entry| entry.path.as_str().trim_end_matches('/') != name) {
                 let message = "the layer has parts of a utility VM and no directory of exactly this name";
-                found.push(at_path(Finding::error(message), 0, name));
+                found.push(at_path(Finding::error(message), LayerNumber::BASE, name));
             }
         }
     }
@@ -62,7 +62,7 @@ fn contents(context: &Context, found: &mut Findings) {
         }
         let name = entry.path.as_str().trim_end_matches('/');
         if name != "UtilityVM" && name != "UtilityVM/Files" && !in_file_tree(name) {
-            let severity = if layer.number == 0 { Severity::Warning } else { Severity::Error };
+            let severity = if layer.number == LayerNumber::BASE { Severity::Warning } else { Severity::Error };
             let finding = Finding::new(severity, String::from("only `UtilityVM/Files` may lie in `UtilityVM`"));
             found.push(finding.at(layer.number, entry).host("invalid UtilityVM layer"));
         }
@@ -105,18 +105,18 @@ fn boot_store(context: &Context, found: &mut Findings) {
     let Some(entry) = base.get(folded) else {
         let host = "ProcessUtilityVMImage failed: The system cannot find the path specified. (0x3)";
         let message = "the boot store is missing: keep the utility VM whole, or remove it from every layer";
-        found.push(at_path(Finding::error(message).host(host), 0, name));
+        found.push(at_path(Finding::error(message).host(host), LayerNumber::BASE, name));
         return;
     };
     let host = "The registry could not read in, or write out, or flush, one of the files (0x3f8)";
     if entry.kind == EntryKind::File && entry.size == 0 {
-        found.push(Finding::error("the boot store is empty").at(0, entry).host(host));
+        found.push(Finding::error("the boot store is empty").at(LayerNumber::BASE, entry).host(host));
     } else if let Some(problem) = hives::problem(entry) {
-        found.push(Finding::error(problem).at(0, entry).host(host));
+        found.push(Finding::error(problem).at(LayerNumber::BASE, entry).host(host));
     }
     if entry.path.as_str() != name {
         let message = format!("Docker and containerd know the boot store only by the name `{name}`");
-        found.push(Finding::warning(message).at(0, entry));
+        found.push(Finding::warning(message).at(LayerNumber::BASE, entry));
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) const BOOT_STORE_LINKS: Rule = Rule {
 };
 
 fn boot_store_links(context: &Context, found: &mut Findings) {
-    let changed = |layer: &Layer, number: u32| {
+    let changed = |layer: &Layer, number: EntryNumber| {
         let rest = context.subject.stack.names().text(layer.name(number)).strip_prefix(BOOT_STORE_FILE.1);
         rest.is_some_and(|rest| ["", ".LOG", ".LOG1", ".LOG2"].contains(&rest))
     };
@@ -136,9 +136,7 @@ fn boot_store_links(context: &Context, found: &mut Findings) {
         for &(number, target) in links {
             let to_it = match target {
                 Target::Same { entry, .. } => changed(layer, entry),
-                Target::Below { id, .. } => {
-                    context.layers.get(id.layer as usize).is_some_and(|at| changed(at, id.entry))
-                }
+                Target::Below { id, .. } => context.layers.get(id.layer).is_some_and(|at| changed(at, id.entry)),
                 Target::NotThere(_) | Target::Missed(_) | Target::Nothing => false,
             };
             let finding = if changed(layer, number) {
@@ -148,7 +146,7 @@ fn boot_store_links(context: &Context, found: &mut Findings) {
             } else {
                 continue;
             };
-            found.push(finding.at(layer.number, &layer.entries[number as usize]));
+            found.push(finding.at(layer.number, &layer.entries[number]));
         }
     }
 }
@@ -171,7 +169,7 @@ fn complete(context: &Context, found: &mut Findings) {
         if !base.get(LayerPath::new(name).fold().as_str()).is_some_and(file) {
             let message = "the utility VM lacks this file: containers with Hyper-V isolation would not start; keep the \
                            utility VM whole, or remove it from every layer";
-            found.push(at_path(Finding::warning(message), 0, name));
+            found.push(at_path(Finding::warning(message), LayerNumber::BASE, name));
         }
     }
 }

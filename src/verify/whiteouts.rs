@@ -1,6 +1,6 @@
 //! Rules about whiteouts.
 
-use crate::layer::{Entry, EntryKind, NameId};
+use crate::layer::{Entry, EntryKind, EntryNumber, LayerNumber, NameId};
 
 use super::context::{Context, Layer};
 use super::finding::{Finding, Findings};
@@ -8,14 +8,13 @@ use super::order::{in_file_tree, in_utility_vm};
 use super::{Rule, Severity};
 
 /// The whiteouts of the upper layers whose target can be told, with the target.
-fn whiteouts<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, usize, &'c Entry, NameId)> {
+fn whiteouts<'c>(context: &'c Context) -> impl Iterator<Item = (&'c Layer<'c>, EntryNumber, &'c Entry, NameId)> {
     context.upper().iter().flat_map(|layer| {
         layer
             .entries
-            .iter()
-            .enumerate()
+            .numbered()
             .filter(|(_, entry)| entry.whiteout_target().is_some())
-            .map(move |(number, entry)| (layer, number, entry, layer.name(number as u32)))
+            .map(move |(number, entry)| (layer, number, entry, layer.name(number)))
     })
 }
 
@@ -27,10 +26,10 @@ pub(super) const BASE: Rule = Rule {
 };
 
 fn base(context: &Context, found: &mut Findings) {
-    for entry in context.base().map_or(&[][..], |layer| layer.entries) {
+    for entry in context.base().into_iter().flat_map(|layer| layer.entries) {
         if matches!(entry.kind, EntryKind::Whiteout | EntryKind::OpaqueWhiteout) {
             let message = "a base layer has nothing below it that a whiteout could delete";
-            found.push(Finding::error(message).at(0, entry).host("base layer cannot have tombstones"));
+            found.push(Finding::error(message).at(LayerNumber::BASE, entry).host("base layer cannot have tombstones"));
         }
     }
 }
@@ -84,7 +83,7 @@ fn contradictions(context: &Context, found: &mut Findings) {
     for (layer, number, entry, target) in whiteouts(context) {
         let Some(other) = layer.find(target) else { continue };
         // Whiteouts in the utility VM are carried out on the spot: to delete and then to add is possible there.
-        let possible = in_utility_vm(entry) && other as usize > number;
+        let possible = in_utility_vm(entry) && other > number;
         let severity = if possible { Severity::Warning } else { Severity::Error };
         let message = "the layer also contains what this whiteout deletes";
         found.push(Finding::new(severity, message.into()).at(layer.number, entry));
@@ -120,7 +119,7 @@ fn directories(context: &Context, found: &mut Findings) {
     for (layer, _, entry, target) in whiteouts(context) {
         let names = context.subject.stack.names();
         let Some(directory) = names.parent(target) else { continue };
-        let directory = layer.find(directory).map(|number| &layer.entries[number as usize]);
+        let directory = layer.find(directory).map(|number| &layer.entries[number]);
         let there = directory.is_some_and(|entry| entry.kind == EntryKind::Directory);
         if names.text(target).starts_with("FILES/") && !there {
             let message = "its directory is not an entry of the layer: the whiteout may do nothing";

@@ -5,6 +5,7 @@
 
 use crate::layer::path::NameMap;
 use crate::layer::{FoldedPath, NameId, Names};
+use crate::numbered::NumberedVec;
 
 /// A named part of Windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +191,7 @@ pub struct Classifier {
     others: NameMap<Box<str>, ComponentId>,
     names: Vec<String>,
     /// For each name of the image, its component in the table.
-    of_name: Vec<Option<u32>>,
+    of_name: NumberedVec<NameId, Option<u32>>,
 }
 
 /// A directory on the way to paths of the table.
@@ -216,7 +217,7 @@ impl Classifier {
             nodes: vec![Node::default()],
             others: NameMap::default(),
             names: Vec::new(),
-            of_name: Vec::with_capacity(names.count()),
+            of_name: NumberedVec::with_capacity(names.count()),
         };
         for (number, component) in COMPONENTS.iter().enumerate() {
             for path in component.paths {
@@ -224,9 +225,9 @@ impl Classifier {
             }
         }
         let root = Reached { nodes: vec![0], component: None };
-        let mut reached: Vec<Reached> = Vec::with_capacity(names.count());
+        let mut reached: NumberedVec<NameId, Reached> = NumberedVec::with_capacity(names.count());
         for name in names.all() {
-            let directory = names.parent(name).map_or(&root, |directory| &reached[directory.place()]);
+            let directory = names.parent(name).map_or(&root, |directory| &reached[directory]);
             let here = classifier.step(directory, names.last_component(name));
             classifier.of_name.push(here.component);
             reached.push(here);
@@ -261,7 +262,7 @@ impl Classifier {
 
     /// The component of a file or directory with this name, which the tar spells like this (`Files/Windows/…`).
     pub fn classify(&mut self, names: &Names, name: NameId, spelled: &str, is_directory: bool) -> ComponentId {
-        match self.of_name[name.place()] {
+        match self.of_name[name] {
             Some(component) => ComponentId(component),
             None => self.other(spelled, names.text(name), is_directory),
         }
@@ -344,20 +345,20 @@ fn in_tar(path: &str) -> String {
 mod tests {
     use super::*;
     use crate::layer::index::tests::index_of;
-    use crate::layer::{EntryId, EntryKind};
+    use crate::layer::{EntryId, EntryKind, EntryNumber};
 
     /// What the component of each name is called; names that end with a separator are directories.
     fn classes(spelled: &[&str]) -> Vec<(u32, String)> {
         let kind = |name: &str| if name.ends_with('/') { EntryKind::Directory } else { EntryKind::File };
         let index = index_of(&spelled.iter().map(|name| (kind(name), *name)).collect::<Vec<_>>());
-        let names = Names::collect(&[&index]);
+        let names = Names::collect(std::iter::once(&index));
         let mut classifier = Classifier::new(&names);
-        let class = |(number, spelled): (usize, &&str)| {
+        let class = |(number, spelled): (EntryNumber, &&str)| {
             let name = names.of(EntryId::new(0, number));
             let id = classifier.classify(&names, name, spelled, spelled.ends_with('/'));
             (id.0, classifier.name(id).to_owned())
         };
-        spelled.iter().enumerate().map(class).collect()
+        index.entries.numbers().zip(spelled).map(class).collect()
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::numbered::Number;
 
 /// Numbers that look random and are the same each time (xorshift).
 struct Dice(u64);
@@ -141,10 +142,10 @@ fn after(before: &Layers, plan: &Plan) -> Layers {
                 Action::Keep => entries.push((name, what)),
                 Action::Remove(_) => {}
                 Action::Retarget(to) => {
-                    entries.push((name, What::Link(before[to.layer as usize][to.entry as usize].0.clone())));
+                    entries.push((name, What::Link(before[to.layer.place()][to.entry.place()].0.clone())));
                 }
                 Action::Promote(from) => {
-                    let (layer, mut at) = (from.layer as usize, from.entry as usize);
+                    let (layer, mut at) = (from.layer.place(), from.entry.place());
                     entries.push((name.clone(), What::File((layer, at))));
                     while let Some((stream, What::Stream(data))) = before[layer].get(at + 1) {
                         let (_, stream) = stream.rsplit_once(':').unwrap();
@@ -306,7 +307,7 @@ impl Wanted {
         };
         RuleSet {
             removes: self.removes.iter().enumerate().map(rule).collect(),
-            keeps: vec![keep],
+            keeps: vec![keep].into(),
             shadowed: if self.superseded { Shadowed::Drop } else { Shadowed::Keep },
             ..RuleSet::default()
         }

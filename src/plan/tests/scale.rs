@@ -48,7 +48,7 @@ fn as_many_paths_and_patterns_as_generated_lists_have_are_taken() {
     let mut rules = removing(&paths.iter().map(String::as_str).collect::<Vec<_>>());
     rules.keeps.push(keep(&["f4?.dll"]));
     let plan = plan(&stack, &rules, &[]).unwrap();
-    assert_eq!(plan.layers[0].summary.entries_after, 1 + 10);
+    assert_eq!(plan.layers[0.into()].summary.entries_after, 1 + 10);
     assert_eq!(plan.rules[0].without_match.len(), 195_000 + 10_000);
 }
 
@@ -101,7 +101,7 @@ fn links_that_find_no_survivor_take_linear_time() {
         let lists: Vec<Vec<&str>> = texts.iter().map(|text| text.lines().collect()).collect();
         let stack = stack(&lists.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let plan = plan(&stack, &removing(&["d"]), &[]).unwrap();
-        assert_eq!(plan.layers[2].summary.promoted, 1);
+        assert_eq!(plan.layers[2.into()].summary.promoted, 1);
     }));
 }
 
@@ -140,6 +140,6 @@ fn a_chain_of_links_into_a_layer_that_may_not_grow_takes_few_rounds() {
         top.push(format!("Files/last -> {target}"));
         let stack = stack(&[&["Files/", "Files/d/", "Files/d/a"], &top.iter().map(String::as_str).collect::<Vec<_>>()]);
         let plan = plan(&stack, &removing(&["d", "g"]), &[LayerLimit::Free, LayerLimit::NoPromotion]).unwrap();
-        assert!(!plan.takes_from_below(1));
+        assert!(!plan.takes_from_below(1.into()));
     }));
 }

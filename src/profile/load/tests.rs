@@ -232,7 +232,7 @@ fn built_in_profiles_remove_what_they_say_and_nothing_near_it() {
 #[test]
 fn the_component_store_keeps_what_programs_load() {
     let rules = load(&["winsxs"]).unwrap();
-    assert_eq!(rules.removes[0].except.len(), 31);
+    assert_eq!(rules.removes[0.into()].except.len(), 31);
 }
 
 #[test]

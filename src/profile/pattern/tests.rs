@@ -94,12 +94,12 @@ fn what_cannot_be_a_pattern_says_why() {
 #[test]
 fn a_set_tells_which_of_its_patterns_match() {
     let set = PatternSet::parse(&[r"b", r"**\a", r"Windows\?", r"a"]).unwrap();
-    assert_eq!(set.matches("FILES/A"), Some(1));
+    assert_eq!(set.matches("FILES/A"), Some(1.into()));
     let mut all = Vec::new();
     set.matches_into("FILES/A", &mut all);
     set.matches_into("FILES/C", &mut all);
     set.matches_into("FILES/WINDOWS/A", &mut all);
-    assert_eq!(all, [1, 3, 1, 2]);
+    assert_eq!(all, [1, 3, 1, 2].map(PatternNumber::from));
     let none = PatternSet::parse::<&str>(&[]).unwrap();
     assert!(none.is_empty() && none.matches("FILES/A").is_none());
 }
@@ -186,8 +186,8 @@ proptest! {
         let set = PatternSet::parse(&texts).unwrap();
         let folded = FoldedPath::new(&format!("Files/{}", path.join("/")));
         let names: Vec<&str> = folded.as_str().split('/').skip(1).collect();
-        let expected: Vec<usize> =
-            (0..patterns.len()).filter(|&number| path_matches(&patterns[number], &names)).collect();
+        let expected: Vec<PatternNumber> =
+            set.patterns().numbers().zip(&patterns).filter(|(_, it)| path_matches(it, &names)).map(|(number, _)| number).collect();
         let mut found = Vec::new();
         set.matches_into(folded.as_str(), &mut found);
         prop_assert_eq!(&found, &expected, "{:?} {}", texts, folded);

@@ -60,9 +60,9 @@ impl LayerRow<'_> {
 fn layers<'a>(config: &'a Config, model: &SizeModel<'_>) -> Vec<LayerRow<'a>> {
     let mut said = config.history.iter().filter(|line| !line.empty_layer).map(|line| line.created_by.as_deref());
     let groups = model.groups(Grouping { by: By::Layer, layer: None });
-    let layers = model.stack().layers().iter().zip(groups).enumerate();
+    let layers = model.stack().layers().numbered().zip(groups);
     layers
-        .map(|(number, (layer, group))| {
+        .map(|((number, layer), group)| {
             let created_by = said.next().flatten();
             let name = format!("{number} {}", Role::of(number, created_by).word());
             LayerRow { name, created_by: created_by.unwrap_or_default(), entries: layer.entries.len(), group }
@@ -144,7 +144,7 @@ fn dead(model: &SizeModel<'_>) -> Table {
             .dead()
             .into_iter()
             .map(|dead| {
-                let (layer, by) = (u64::from(dead.layer), u64::from(dead.by));
+                let (layer, by) = (u32::from(dead.layer).into(), u32::from(dead.by).into());
                 [layer, by, dead.files, dead.unpacked, dead.compressed].map(Cell::from).to_vec()
             })
             .collect(),

@@ -2,8 +2,8 @@
 
 use crate::image::Digest;
 use crate::image::digest::Hasher;
-use crate::layer::LayerStack;
 use crate::layer::index::VERSION as INDEX_VERSION;
+use crate::layer::{LayerNumber, LayerStack, PerLayer};
 use crate::plan::{Action, Plan};
 use crate::rewrite::Settings;
 
@@ -16,7 +16,7 @@ pub fn of_index(layer: &Digest) -> Digest {
 }
 
 /// The key of what a layer becomes by a plan. How many threads compress and whether the result is read back changes nothing.
-pub fn of_layer(stack: &LayerStack, plan: &Plan, layer: usize, settings: Settings) -> Digest {
+pub fn of_layer(stack: &LayerStack, plan: &Plan, layer: LayerNumber, settings: Settings) -> Digest {
     let Settings { compression, level, recompress, threads: _, read_back: _ } = settings;
     let mut hasher = Hasher::new();
     let tool = concat!("winslim ", env!("CARGO_PKG_VERSION"));
@@ -32,7 +32,7 @@ pub fn of_layer(stack: &LayerStack, plan: &Plan, layer: usize, settings: Setting
                 hasher.update(format!("t{} {name}", name.len()).as_bytes());
             }
             Action::Promote(from) => {
-                let source = stack.layers()[from.layer as usize].digest;
+                let source = stack.layers()[from.layer].digest;
                 hasher.update(format!("p{source} {}\n", from.entry).as_bytes());
             }
         }
@@ -42,10 +42,10 @@ pub fn of_layer(stack: &LayerStack, plan: &Plan, layer: usize, settings: Setting
 
 /// The key of the limits at which a build arrives that begins with this plan, in which every layer is free. There is one
 /// value of `settings` for each layer.
-pub fn of_limits(stack: &LayerStack, free: &Plan, settings: &[Settings]) -> Digest {
+pub fn of_limits(stack: &LayerStack, free: &Plan, settings: &PerLayer<Settings>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.update(b"winslim limits\n");
-    for (layer, &settings) in settings.iter().enumerate() {
+    for (layer, &settings) in stack.layers().numbers().zip(settings) {
         hasher.update(format!("{}\n", of_layer(stack, free, layer, settings)).as_bytes());
     }
     hasher.finish()
@@ -76,14 +76,14 @@ mod tests {
     #[test]
     fn everything_that_changes_the_result_changes_the_key() {
         let (stack, other_base) = (stack(b"base"), stack(b"other"));
-        let with = |actions: &[(usize, Action)]| {
+        let with = |actions: &[(u32, Action)]| {
             let mut plan = plan(&stack, &RuleSet::default(), &[]).unwrap();
             for (entry, action) in actions {
-                plan.layers[1].actions[*entry] = *action;
+                plan.layers[1.into()].actions[(*entry).into()] = *action;
             }
             plan
         };
-        let key = |plan: &Plan| of_layer(&stack, plan, 1, SETTINGS);
+        let key = |plan: &Plan| of_layer(&stack, plan, 1.into(), SETTINGS);
         let removed = with(&[(0, Action::Remove(Cause::Shadowed))]);
         let promoted = with(&[(1, Action::Promote(EntryId::new(0, 0)))]);
         let different = [
@@ -94,14 +94,14 @@ mod tests {
             key(&with(&[(1, Action::Retarget(EntryId::new(0, 1)))])),
             key(&promoted),
             key(&with(&[(1, Action::Promote(EntryId::new(0, 1)))])),
-            of_layer(&other_base, &promoted, 1, SETTINGS),
-            of_layer(&stack, &removed, 0, SETTINGS),
-            of_layer(&stack, &removed, 1, Settings { level: 7, ..SETTINGS }),
-            of_layer(&stack, &removed, 1, Settings { recompress: true, ..SETTINGS }),
-            of_layer(&stack, &removed, 1, Settings { compression: Compression::Zstd, ..SETTINGS }),
-            of_limits(&stack, &removed, &[SETTINGS; 2]),
-            of_limits(&other_base, &removed, &[SETTINGS; 2]),
-            of_limits(&stack, &promoted, &[SETTINGS; 2]),
+            of_layer(&other_base, &promoted, 1.into(), SETTINGS),
+            of_layer(&stack, &removed, 0.into(), SETTINGS),
+            of_layer(&stack, &removed, 1.into(), Settings { level: 7, ..SETTINGS }),
+            of_layer(&stack, &removed, 1.into(), Settings { recompress: true, ..SETTINGS }),
+            of_layer(&stack, &removed, 1.into(), Settings { compression: Compression::Zstd, ..SETTINGS }),
+            of_limits(&stack, &removed, &vec![SETTINGS; 2].into()),
+            of_limits(&other_base, &removed, &vec![SETTINGS; 2].into()),
+            of_limits(&stack, &promoted, &vec![SETTINGS; 2].into()),
             of_index(&Digest::of(b"base")),
             of_index(&Digest::of(b"other")),
         ];
@@ -112,12 +112,12 @@ mod tests {
     fn what_does_not_change_the_result_does_not_change_the_key() {
         let (stack, other_base) = (stack(b"base"), stack(b"other"));
         let mut plan = plan(&stack, &RuleSet::default(), &[]).unwrap();
-        plan.layers[1].actions[0] = Action::Remove(Cause::Shadowed);
-        plan.layers[1].actions[1] = Action::Retarget(EntryId::new(0, 2));
-        let key = of_layer(&stack, &plan, 1, SETTINGS);
-        assert_eq!(of_layer(&other_base, &plan, 1, SETTINGS), key, "no data comes from the base");
-        assert_eq!(of_layer(&stack, &plan, 1, Settings { threads: 9, read_back: true, ..SETTINGS }), key);
-        plan.layers[1].actions[0] = Action::Remove(Cause::Rule(3.try_into().unwrap()));
-        assert_eq!(of_layer(&stack, &plan, 1, SETTINGS), key, "why an entry goes does not matter");
+        plan.layers[1.into()].actions[0.into()] = Action::Remove(Cause::Shadowed);
+        plan.layers[1.into()].actions[1.into()] = Action::Retarget(EntryId::new(0, 2));
+        let key = of_layer(&stack, &plan, 1.into(), SETTINGS);
+        assert_eq!(of_layer(&other_base, &plan, 1.into(), SETTINGS), key, "no data comes from the base");
+        assert_eq!(of_layer(&stack, &plan, 1.into(), Settings { threads: 9, read_back: true, ..SETTINGS }), key);
+        plan.layers[1.into()].actions[0.into()] = Action::Remove(Cause::Rule(3.into()));
+        assert_eq!(of_layer(&stack, &plan, 1.into(), SETTINGS), key, "why an entry goes does not matter");
     }
 }

@@ -72,7 +72,7 @@ const SOUND: &[Change] = &[
         image.insert_before(1, "UtilityVM", whiteout("UtilityVM/Files/EFI/.wh.Microsoft"));
     }),
     ("a target that a layer in between deletes", |image| {
-        image.layers[1].entries.retain(|entry| entry.path.tree() != crate::layer::Tree::UtilityVm);
+        image.edit_all(1, |entries| entries.retain(|entry| entry.path.tree() != crate::layer::Tree::UtilityVm));
         image.add(1, whiteout("Files/Windows/System32/.wh.ntdll.dll"));
     }),
     ("a descriptor of the old form", |image| {

@@ -57,18 +57,19 @@ impl TestImage {
 
     pub fn insert_before(&mut self, layer: usize, name: &str, entry: Entry) {
         let place = self.place(layer, name);
-        self.layers[layer].entries.insert(place, entry);
+        self.edit_all(layer, |entries| entries.insert(place, entry));
     }
 
     pub fn remove(&mut self, layer: usize, name: &str) -> Entry {
         let place = self.place(layer, name);
-        self.layers[layer].entries.remove(place)
+        self.edit_all(layer, |entries| entries.remove(place))
     }
 
     /// Removes a directory with all below it.
     pub fn remove_tree(&mut self, layer: usize, name: &str) {
         let below = format!("{name}/");
-        self.layers[layer].entries.retain(|e| e.path.as_str() != name && !e.path.as_str().starts_with(&below));
+        let stays = |entry: &Entry| entry.path.as_str() != name && !entry.path.as_str().starts_with(&below);
+        self.edit_all(layer, |entries| entries.retain(stays));
     }
 
     pub fn rename(&mut self, layer: usize, name: &str, new: &str) {
@@ -77,12 +78,20 @@ impl TestImage {
 
     pub fn edit(&mut self, layer: usize, name: &str) -> &mut Entry {
         let place = self.place(layer, name);
-        &mut self.layers[layer].entries[place]
+        &mut self.layers[layer].entries[place.try_into().expect("few entries")]
+    }
+
+    /// Changes the list of a layer's entries.
+    pub fn edit_all<T>(&mut self, layer: usize, change: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
+        let mut entries = std::mem::take(&mut self.layers[layer].entries).into_vec();
+        let result = change(&mut entries);
+        self.layers[layer].entries = entries.into();
+        result
     }
 
     /// Says something of an entry's records.
     pub fn remark(&mut self, layer: usize, name: &str, what: Oddity) {
-        let entry = u32::try_from(self.place(layer, name)).expect("few entries");
+        let entry = self.place(layer, name).try_into().expect("few entries");
         self.layers[layer].remarks.push(Remark { entry, what });
     }
 
@@ -162,7 +171,7 @@ fn layer(number: usize, entries: Vec<Entry>) -> LayerIndex {
         entries_end: 0,
         ends_in_zeros: true,
         remarks: Vec::new(),
-        entries,
+        entries: entries.into(),
         security: vec!["AQAA".into()],
         blocks: crate::gzip::BlockMap::default(),
         registry: None,
