@@ -24,6 +24,39 @@
 //! pushed. A [`transport::Target`] takes blobs first, documents next and the tag last, and the [`ledger`] records what was done.
 //! A registry may take the blob of a finished layer while the next ones are rewritten: nothing leads to it before the end.
 //!
+//! # In a program
+//!
+//! ```
+//! use winslim::engine::{self, Build, Cache, Job, Options, Session};
+//! use winslim::{plan, profile, store::Store, transport::Reference};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let target = directory.path().join("small");
+//! let session = Session::new(Store::open(directory.path().join("cache"))?);
+//! let base: Reference = "oci:testdata/sample:ltsc2019".parse()?;
+//! let rules = profile::load(&["safe"])?;
+//!
+//! // Index the layers, and decide what a build would do.
+//! let image = engine::find(&base, None, &session).await?.index(None).await?;
+//! let plan = plan::plan(&image.stack, &rules, &[])?;
+//! assert!(plan.layers.iter().any(|layer| !layer.is_untouched()));
+//!
+//! // Do it, into another layout.
+//! let found = engine::find(&base, None, &session).await?;
+//! let cache = Cache::open(&[], None, true, &session)?;
+//! let job = Job { found, rules: &rules, target: format!("oci:{}:ltsc2019", target.display()).parse()? };
+//! let build = Build::make(vec![job], Options::default(), &cache, &session).await?;
+//! let ledgers = build.deliver().await?.ledgers;
+//!
+//! // Read the record.
+//! assert!(ledgers[0].totals.compressed_after < ledgers[0].totals.compressed_before);
+//! assert!(target.join("index.json").is_file());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The map
 //!
 //! * [`image`], [`layer`], [`numbered`], [`error`], [`fault`], [`temporary`] and [`durable`] are the ground: documents, names,
@@ -33,9 +66,10 @@
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
 //! * [`profile`], [`plan`], [`verify`] and [`report`] decide and describe, without I/O but for reading profile files.
 //! * [`build_file`] says what is to be built, and [`lock`] from what exactly it was built.
-//! * [`rewrite`] turns a plan into blobs, on threads; only [`transport`] and [`commands`] are asynchronous.
+//! * [`rewrite`] turns a plan into blobs, on threads; only [`transport`], [`engine`] and [`commands`] are asynchronous.
+//! * [`engine`] joins them: an image in, an image out.
 //! * [`config`] reads the user's own settings.
-//! * [`cli`], [`commands`], [`printer`], [`log`] and [`progress`] are the program: the only place that joins all of it.
+//! * [`cli`], [`commands`], [`printer`], [`log`] and [`progress`] are the program: one file for each command.
 //! * [`text`] makes what others wrote safe to show; everything that goes out passes through it.
 
 pub mod build_file;
@@ -43,6 +77,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod durable;
+pub mod engine;
 pub mod error;
 pub mod fault;
 pub mod gzip;

@@ -7,7 +7,7 @@ mod sources;
 
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use regex::Regex;
 use sources::sources;
@@ -17,21 +17,33 @@ const PAGE: &str = "docs/when-something-fails.md";
 /// What stands before the literal of a message.
 const BEFORE: &str = r"(?:#\[error\(|\bbail!\(|\banyhow!\(|\bUsage\((?:format!\()?|context\((?:\|\|\s*\{?\s*format!\(\s*)?|\.(?:warn|fail)\((?:&format!\()?)\s*";
 
+/// What stands before the text of an event, in the file of the engine's events.
+const BEFORE_EVENT: &str = r"write!\(\s*f,\s*";
+
 /// The literals of messages in a source file, before its tests.
-fn messages(source: &str) -> Vec<String> {
+fn messages(file: &Path, source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
-    static LITERAL: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(&format!(r#"(?s){BEFORE}"((?:[^"\\]|\\.)*)""#)).unwrap());
+    let literal = |before: &str| Regex::new(&format!(r#"(?s){before}"((?:[^"\\]|\\.)*)""#)).unwrap();
+    static MESSAGE: OnceLock<Regex> = OnceLock::new();
+    static EVENT: OnceLock<Regex> = OnceLock::new();
+    let literal = match file.ends_with("engine/event.rs") {
+        true => EVENT.get_or_init(|| literal(BEFORE_EVENT)),
+        false => MESSAGE.get_or_init(|| literal(BEFORE)),
+    };
     static CONTINUED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\\\n\s*").unwrap());
     let text = |literal: &str| CONTINUED.replace_all(literal, "").replace("\\\"", "\"").replace("\\n", " ");
-    LITERAL.captures_iter(code).map(|found| text(&found[1])).collect()
+    literal.captures_iter(code).map(|found| text(&found[1])).collect()
 }
 
 /// The longest part of a message that is the same each time; nothing if all of it comes from elsewhere.
 fn fixed_part(message: &str) -> Option<String> {
     let values = Regex::new(r"\{[^{}]*\}").unwrap();
-    let parts =
-        values.split(message).map(|part| plain(part).trim_matches([' ', ':', ';', ',', '.', '(', ')']).to_owned());
+    // Doubled braces stand for themselves.
+    let message = message.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    let literal = |part: &str| part.replace('\u{1}', "{").replace('\u{2}', "}");
+    let parts = values
+        .split(&message)
+        .map(|part| plain(&literal(part)).trim_matches([' ', ':', ';', ',', '.', '(', ')']).to_owned());
     parts.max_by_key(String::len).filter(|part| part.len() > 3)
 }
 
@@ -46,7 +58,7 @@ fn every_message_is_on_the_page() {
     let page = plain(&fs::read_to_string(page).unwrap());
     let (mut missing, mut count) = (Vec::new(), 0);
     for (file, source) in sources() {
-        for message in messages(&source) {
+        for message in messages(&file, &source) {
             let Some(part) = fixed_part(&message) else { continue };
             count += 1;
             if !page.contains(&part) {
@@ -69,13 +81,14 @@ fn the_fixed_part_of_a_message_is_found() {
         ("cannot {action}: {registry} answered {answer}", Some("answered")),
         ("the pattern `{pattern}` {problem}", Some("the pattern")),
         ("nothing matches {}, though it says `match = \"x\"`", Some("though it says match = \"x\"")),
+        ("put `{{tag}}` into {target}", Some("put {tag} into")),
         ("{0}", None),
         ("{path}: {error}", None),
     ] {
         assert_eq!(fixed_part(message).as_deref(), part, "{message}");
     }
     assert_eq!(
-        messages("bail!(\n  \"one \\\n   two\");\n#[error(transparent)]\nUsage(format!(\"a\"))"),
+        messages(Path::new("x.rs"), "bail!(\n  \"one \\\n   two\");\n#[error(transparent)]\nUsage(format!(\"a\"))"),
         ["one two", "a"]
     );
 }

@@ -7,7 +7,8 @@ use anyhow::Result;
 use jiff::{Span, SpanRelativeTo};
 
 use super::failure::Usage;
-use super::{Surroundings, deliver, size};
+use super::output::deliver;
+use super::surroundings::{Surroundings, size};
 use crate::cli::{Cache, Prune};
 use crate::error::{ExitStatus, IoContext};
 use crate::layer::LayerIndex;
@@ -35,7 +36,7 @@ pub(super) fn clean_layout(layout: &str, arguments: &Prune, printer: &Printer) -
 }
 
 pub(super) fn run(verb: Cache, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let store = &surroundings.store;
+    let store = &surroundings.session.store;
     let printer = &surroundings.printer;
     let directory = store.root().display().to_string();
     match verb {

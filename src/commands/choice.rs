@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::causes::causes;
 use crate::image::select::{Offered, SelectError};
 use crate::text::escape;
 use crate::transport::TransportError;
@@ -35,11 +36,16 @@ impl fmt::Display for Choices {
 impl std::error::Error for Choices {}
 
 /// Adds to the error of an ambiguous tag what to type instead; other errors stay as they are.
-pub(super) fn explain(error: TransportError, place: Where) -> anyhow::Error {
-    let TransportError::Select { error: SelectError::Ambiguous { offered }, .. } = &error else { return error.into() };
+pub(super) fn explain(error: impl Into<anyhow::Error>, place: Where) -> anyhow::Error {
+    let error = error.into();
+    let ambiguous = causes(&error).find_map(|cause| match cause.downcast_ref() {
+        Some(TransportError::Select { error: SelectError::Ambiguous { offered }, .. }) => Some(offered),
+        _ => None,
+    });
+    let Some(offered) = ambiguous else { return error };
     let typed: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
     let lines = lines(offered, place, &typed.unwrap_or_default());
-    if lines.is_empty() { error.into() } else { Choices { problem: error.to_string(), lines }.into() }
+    if lines.is_empty() { error } else { Choices { problem: error.to_string(), lines }.into() }
 }
 
 /// A line for each choice; `typed` are the arguments of this run.

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
-use super::Surroundings;
 use super::choice::{self, Where};
 use super::failure::ForeignRefused;
+use super::surroundings::Surroundings;
 use crate::cli::Copy;
 use crate::error::ExitStatus;
 use crate::progress::Progress;
@@ -19,9 +19,9 @@ const AT_ONCE: usize = 4;
 pub(super) async fn run(arguments: Copy, surroundings: &Surroundings) -> Result<ExitStatus> {
     let reference: Reference = arguments.image.reference.parse()?;
     let platform = arguments.image.platform.as_deref().map(str::parse).transpose()?;
-    let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
+    let source = Source::open(&reference, &surroundings.session.registry, &surroundings.session.store).await?;
     let destination: Reference = arguments.target.parse()?;
-    let target = Target::open(&destination, &surroundings.registry).await?;
+    let target = Target::open(&destination, &surroundings.session.registry).await?;
     let mut contents = match &platform {
         None => source.contents().await?,
         Some(_) => {
@@ -129,7 +129,7 @@ impl Job<'_> {
     }
 
     async fn fetch(&self, part: &Part) -> Result<LocalBlob> {
-        let store = &self.surroundings.store;
+        let store = &self.surroundings.session.store;
         if part.role != PartRole::Config || matches!(self.reference, Reference::Layout(_)) {
             return Ok(self.source.fetch(&part.descriptor, store, self.progress).await?);
         }

@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 
-use super::base::{self, BaseImage};
 use super::choice::Where;
-use super::{Surroundings, deliver};
+use super::image;
+use super::output::deliver;
+use super::surroundings::Surroundings;
 use crate::cli::Diff;
+use crate::engine::BaseImage;
 use crate::error::ExitStatus;
 use crate::inspect::{self, SizeModel};
 use crate::report::diff::DiffReport;
@@ -31,6 +33,6 @@ async fn open<'a>(
     let own = if option == "--platform-before" { &arguments.platform_before } else { &arguments.platform_after };
     let platform = own.as_ref().or(arguments.platform.as_ref());
     let platform = platform.map(|platform| platform.parse()).transpose()?;
-    let found = base::find(&reference.parse()?, platform.as_ref(), Where::Option(option), surroundings).await?;
-    found.index(None).await
+    let found = image::find(&reference.parse()?, platform.as_ref(), Where::Option(option), surroundings).await?;
+    Ok(found.index(None).await?)
 }

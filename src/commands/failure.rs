@@ -5,9 +5,11 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::causes::causes;
 use super::choice::Choices;
 use crate::build_file::BuildFileError;
 use crate::config::ConfigError;
+use crate::engine::{EngineError, TargetError, WouldNotImport};
 use crate::error::{ExitStatus, PathError};
 use crate::fault::TextError;
 use crate::image::platform::PlatformError;
@@ -17,13 +19,11 @@ use crate::lock::LockError;
 use crate::plan::PlanError;
 use crate::printer::{self, Printer};
 use crate::profile::{PatternError, ProfileError};
-use crate::report::verify::line;
 use crate::rewrite::{RewriteError, WriteError};
 use crate::store::StoreError;
 use crate::text::escape;
 use crate::transport::registry::RegistryError;
 use crate::transport::{ReferenceError, TransportError};
-use crate::verify::Finding;
 
 /// The command line asks for something that cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -40,27 +40,6 @@ impl fmt::Display for DamagedCache {
         write!(f, "the cache was damaged; deleted {}, which something else has changed", paths.join(", "))
     }
 }
-
-/// A Windows host would not import an image.
-#[derive(Debug)]
-pub(super) struct WouldNotImport {
-    /// Which image, as the beginning of a sentence.
-    pub(super) what: String,
-    /// Why.
-    pub(super) findings: Vec<Finding>,
-}
-
-impl fmt::Display for WouldNotImport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a Windows host would not import {}:", self.what)?;
-        for finding in &self.findings {
-            write!(f, "\n{}", line(finding))?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for WouldNotImport {}
 
 /// A build was to be as the lock says, and would not be.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +82,7 @@ impl Failure {
 /// What an error says: each cause behind the one that it caused, in one line, and the lines below it.
 fn message(error: &anyhow::Error) -> (String, Vec<String>) {
     let (mut message, mut details) = (String::new(), Vec::new());
-    for cause in error.chain() {
+    for cause in causes(error) {
         let text = cause.to_string();
         let text = match has_lines(cause) {
             true => {
@@ -136,7 +115,7 @@ fn has_lines(cause: &(dyn Error + 'static)) -> bool {
 /// Finds out how a command ends from the error that ended it; `cache` is where the cache is.
 pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
     let has = |status| Failure { status, hint: hint(error, cache) };
-    for cause in error.chain() {
+    for cause in causes(error) {
         if cause.is::<WouldNotImport>() {
             return has(ExitStatus::WouldNotImport);
         }
@@ -148,6 +127,8 @@ pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
             || cause.is::<LockError>()
             || cause.is::<ProfileError>()
             || cause.is::<PlanError>()
+            || cause.is::<TargetError>()
+            || matches!(cause.downcast_ref(), Some(EngineError::Time(_)))
             || cause.is::<ReferenceError>()
             || cause.is::<PlatformError>()
             || matches!(cause.downcast_ref(), Some(TransportError::Target { .. }))
@@ -162,7 +143,7 @@ pub(super) fn classify(error: &anyhow::Error, cache: Option<&Path>) -> Failure {
 }
 
 fn hint(error: &anyhow::Error, cache: Option<&Path>) -> Option<&'static str> {
-    error.chain().find_map(|cause| {
+    causes(error).find_map(|cause| {
         if cause.is::<WouldNotImport>() {
             Some("no image was pushed; `winslim verify IMAGE` lists every finding")
         } else if cause.is::<NotAsLocked>() {

@@ -7,9 +7,10 @@ use std::io::{self, Read};
 use anyhow::{Context, Result};
 
 use super::failure::Usage;
-use super::record::{REMOVED, UTILITY_VM, has_utility_vm};
-use super::{Surroundings, deliver};
+use super::output::deliver;
+use super::surroundings::Surroundings;
 use crate::cli;
+use crate::engine::{REMOVED, UTILITY_VM, has_utility_vm};
 use crate::error::{ExitStatus, IoContext};
 use crate::image::Digest;
 use crate::layer::LayerIndex;
@@ -28,7 +29,7 @@ pub(super) async fn run(arguments: cli::Host, surroundings: &Surroundings) -> Re
         None => HostReport::of_base_tags(&machines, skipped),
         Some(image) => {
             let reference: Reference = image.parse()?;
-            let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
+            let source = Source::open(&reference, &surroundings.session.registry, &surroundings.session.store).await?;
             let found = source.images().await?;
             let is_windows = |number: &usize| found.images[*number].1.os == "windows";
             let windows: Vec<usize> = (0..found.images.len()).filter(is_windows).collect();
@@ -71,7 +72,7 @@ async fn lacks_utility_vm(source: &Source, digest: &Digest, surroundings: &Surro
         return Ok(true);
     }
     let Some(base) = manifest.layers.first() else { return Ok(false) };
-    let stored = surroundings.store.read_index(VERSION, &base.digest)?;
+    let stored = surroundings.session.store.read_index(VERSION, &base.digest)?;
     let index = stored.and_then(|bytes| LayerIndex::decode(&bytes, &base.digest));
     Ok(index.is_some_and(|index| !has_utility_vm(&index)))
 }

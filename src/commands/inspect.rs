@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 
 use super::choice::{self, Where};
 use super::failure::Usage;
-use super::{Surroundings, base, deliver_page};
+use super::image;
+use super::output::deliver_page;
+use super::surroundings::Surroundings;
 use crate::cli::{self, Inspect};
 use crate::error::{ExitStatus, IoContext};
 use crate::hive::RegistryVersion;
@@ -23,7 +25,7 @@ pub(super) async fn run(arguments: Inspect, surroundings: &Surroundings) -> Resu
         Some(against) => Some(compressed(against, &arguments.image, surroundings).await?),
         None => None,
     };
-    let base = base::open(&arguments.image, surroundings).await?;
+    let base = image::open(&arguments.image, surroundings).await?;
     let layers = base.stack.layers();
     if let Some(layer) = arguments.layer
         && layers.get(layer.into()).is_none()
@@ -91,7 +93,7 @@ fn conditions(arguments: &Inspect) -> Result<Vec<Condition>> {
 async fn compressed(reference: &str, like: &cli::Image, surroundings: &Surroundings) -> Result<u64> {
     let reference: Reference = reference.parse()?;
     let platform = like.platform.as_deref().map(str::parse).transpose()?;
-    let source = Source::open(&reference, &surroundings.registry, &surroundings.store).await?;
+    let source = Source::open(&reference, &surroundings.session.registry, &surroundings.session.store).await?;
     let image = source.resolve(platform.as_ref()).await;
     let image = image.map_err(|error| choice::explain(error, Where::Option("--platform")))?;
     Ok(image.manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size)))

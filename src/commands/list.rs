@@ -5,7 +5,9 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::{Surroundings, base, deliver};
+use super::image;
+use super::output::deliver;
+use super::surroundings::Surroundings;
 use crate::cli::List;
 use crate::error::ExitStatus;
 use crate::inspect::SizeModel;
@@ -15,7 +17,7 @@ use crate::report::list::ListReport;
 
 pub(super) async fn run(arguments: List, surroundings: &Surroundings) -> Result<ExitStatus> {
     let patterns = PatternSet::parse(&arguments.patterns)?;
-    let base = base::open(&arguments.image, surroundings).await?;
+    let base = image::open(&arguments.image, surroundings).await?;
     let stack = &*base.stack;
     let (model, places) = thread::scope(|scope| {
         let places = scope.spawn(|| order::places(stack.names()));

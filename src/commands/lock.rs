@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 
 use super::choice::Where;
 use super::failure::Usage;
+use super::output::{deliver, write_file};
 use super::pins::{self, Wanted};
-use super::{Surroundings, deliver, write_file};
+use super::surroundings::Surroundings;
 use crate::build_file;
 use crate::cli;
 use crate::error::ExitStatus;

@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use super::failure::{NotAsLocked, Usage};
 use super::pins::{self, Wanted};
-use super::slim::Encoding;
 use crate::build_file::model::{Extent, Format};
 use crate::build_file::{self, Base, BuildFile, DEFAULT_NAME, Template, Values};
 use crate::cli::{Build, CompressionFormat, Verification};
+use crate::engine::Encoding;
 use crate::image::media_type::Compression;
 use crate::inspect::policy::Condition;
 use crate::lock::{self, Drift, Inputs, Lock};

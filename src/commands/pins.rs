@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::Surroundings;
-use super::base::{self, FoundImage};
 use super::choice::Where;
+use super::image;
+use super::surroundings::Surroundings;
 use crate::build_file::{Base, BuildFile};
+use crate::engine::FoundImage;
 use crate::lock::{self, Inputs, LockedBase, Named, Pin};
 use crate::profile::{self, RuleSet};
 
@@ -57,10 +58,10 @@ pub(super) async fn find<'a>(
 ) -> Result<FoundImage<'a>> {
     let platform = base.platform.as_ref();
     let Some(LockedBase { pin, .. }) = locked else {
-        return base::find(&base.reference, platform, place, surroundings).await;
+        return image::find(&base.reference, platform, place, surroundings).await;
     };
     let pinned = base.reference.at_digest(pin.root());
-    let found = base::find(&pinned, platform, place, surroundings).await;
+    let found = image::find(&pinned, platform, place, surroundings).await;
     let mut found = found.with_context(|| {
         format!(
             "cannot find what `{}` is locked to; if it is gone, `winslim lock --update` follows the tag",

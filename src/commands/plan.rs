@@ -4,8 +4,11 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::{Surroundings, base, deliver_page, slim};
+use super::image;
+use super::output::deliver_page;
+use super::surroundings::Surroundings;
 use crate::cli::{PageFormat, Plan};
+use crate::engine::{check_base, fit_warnings};
 use crate::error::ExitStatus;
 use crate::profile;
 use crate::report::plan::PlanReport;
@@ -13,19 +16,19 @@ use crate::rewrite::additions::Additions;
 
 pub(super) async fn run(arguments: Plan, surroundings: &Surroundings) -> Result<ExitStatus> {
     let rules = profile::load_allowing(None, &arguments.profiles, &surroundings.allowed)?;
-    let base = base::open(&arguments.image, surroundings).await?;
+    let base = image::open(&arguments.image, surroundings).await?;
     let (stack, rules) = (&*base.stack, &rules);
     // Neither needs the other, and each takes about as long.
     let (checked, plan) = thread::scope(|scope| {
         let plan = scope.spawn(|| crate::plan::plan(stack, rules, &[]));
-        let checked = slim::check_base(&base, &surroundings.printer);
+        let checked = check_base(&base, &surroundings.session);
         (checked, plan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     checked?;
     let plan = plan?;
     let additions = Additions::collect(&rules.adds, stack)?;
     let mut warnings = plan.warnings.clone();
-    warnings.extend(slim::fit_warnings(rules, &base.image, stack, &plan));
+    warnings.extend(fit_warnings(rules, &base.image, stack, &plan));
     for warning in &warnings {
         surroundings.printer.warn(warning);
     }

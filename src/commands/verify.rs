@@ -2,24 +2,32 @@
 
 use anyhow::Result;
 
-use super::{Surroundings, base, deliver, slim};
+use super::choice::{self as platforms, Where};
+use super::output::deliver;
+use super::surroundings::Surroundings;
 use crate::cli::Verify;
+use crate::engine::{check_blobs, find_all, verify_image};
 use crate::error::ExitStatus;
-use crate::report::verify::{VerifyReport, VerifyReports};
+use crate::report::verify::{Blobs, VerifyReport, VerifyReports};
+use crate::transport::Reference;
 use crate::verify::choice;
 
 pub(super) async fn run(arguments: Verify, surroundings: &Surroundings) -> Result<ExitStatus> {
-    let found = base::find_all(&arguments.image, surroundings).await?;
+    let reference: Reference = arguments.image.reference.parse()?;
+    let platform = arguments.image.platform.as_deref().map(str::parse).transpose()?;
+    let found = find_all(&reference, platform.as_ref(), &surroundings.session).await;
+    let found = found.map_err(|error| platforms::explain(error, Where::Option("--platform")))?;
     let several = found.images.len() > 1;
     let mut reports = Vec::new();
     for (number, image) in found.images {
         let base = image.index(None).await?;
         let image = &base.image;
-        let mut findings = slim::verify_image(&base.stack, &image.config, &image.manifest, image.index_entry());
+        let mut findings = verify_image(&base.stack, &image.config, &image.manifest, image.index_entry());
         if let Some(entries) = &found.index {
             findings.extend(choice::is_taken(entries, &found.platforms, number));
         }
-        let blobs = base.check_blobs().await?;
+        let checked = check_blobs(&base).await?;
+        let blobs = Blobs { read: checked.read, cached: checked.known };
         let name = match several {
             true => format!("{} ({})", image.reference, image.config.platform()),
             false => image.reference.to_string(),

@@ -146,31 +146,9 @@ impl Report for VerifyReport {
     }
 }
 
-/// How many characters of a name a line shows: more than any name has that Windows programs can open.
-const MOST_OF_A_NAME: usize = 300;
-
-/// A finding in one line, escaped: `error: layer 1: Files/x: … [rule-name; a host says "…"]`.
+/// A finding in one line, escaped.
 pub fn line(finding: &Finding) -> String {
-    let severity = match finding.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
-    let mut text = format!("{severity}: ");
-    if let Some(layer) = finding.layer {
-        text += &format!("layer {layer}: ");
-    }
-    if let Some(path) = &finding.path {
-        // A name may be a million characters long, and the beginning tells which it is.
-        let mut characters = path.as_str().chars();
-        text += &escape(&characters.by_ref().take(MOST_OF_A_NAME).collect::<String>());
-        text += if characters.next().is_some() { "…: " } else { ": " };
-    }
-    text += &format!("{} [{}", escape(&finding.message), finding.rule);
-    if let Some(host) = finding.host_error {
-        text += &format!("; a host says \"{host}\"");
-    }
-    text.push(']');
-    text
+    escape(&finding.to_string()).into_owned()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What verifying finds.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::layer::{Entry, LayerNumber, LayerPath};
@@ -57,6 +59,32 @@ impl Finding {
 
     pub(super) fn host(self, error: &'static str) -> Finding {
         Finding { host_error: Some(error), ..self }
+    }
+}
+
+/// The most characters of a name that are displayed: it may be a million characters long, and the beginning tells which it is.
+const MOST_OF_A_NAME: usize = 300;
+
+impl fmt::Display for Finding {
+    /// Writes one line that nobody has escaped yet: `error: layer 1: Files/x: … [rule-name; a host says "…"]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.severity {
+            Severity::Error => "error: ",
+            Severity::Warning => "warning: ",
+        })?;
+        if let Some(layer) = self.layer {
+            write!(f, "layer {layer}: ")?;
+        }
+        if let Some(path) = &self.path {
+            let mut characters = path.as_str().chars();
+            let beginning: String = characters.by_ref().take(MOST_OF_A_NAME).collect();
+            write!(f, "{beginning}{}", if characters.next().is_some() { "…: " } else { ": " })?;
+        }
+        write!(f, "{} [{}", self.message, self.rule)?;
+        if let Some(host) = self.host_error {
+            write!(f, "; a host says \"{host}\"")?;
+        }
+        f.write_str("]")
     }
 }
 

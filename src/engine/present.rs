@@ -1,10 +1,9 @@
 //! What the tag of a target leads to before a build moves it, and how the results join it.
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Surroundings;
-use super::build::Built;
+use super::built::Built;
+use super::session::Session;
 use super::targets::Group;
 use crate::image::document::field;
 use crate::image::edit::{NewIndexEntry, make_index};
@@ -21,14 +20,14 @@ pub(super) struct Present {
 }
 
 /// What must be equal for an image to take the place of another.
-type Place = (String, String, Option<u32>);
+type Slot = (String, String, Option<u32>);
 
-fn place(platform: &Platform) -> Place {
+fn slot(platform: &Platform) -> Slot {
     (platform.os.clone(), platform.architecture.clone(), platform.version().map(|version| version.build()))
 }
 
 /// Reads what a tag leads to now; `None` if it leads to nothing. Mirrors are not asked: they may be behind.
-pub(super) async fn read(reference: &Reference, surroundings: &Surroundings) -> Result<Option<Present>> {
+pub(super) async fn read(reference: &Reference, session: &Session) -> Result<Option<Present>, TransportError> {
     let is_there = match reference {
         Reference::Registry(_) => true,
         Reference::Layout(layout) => layout.path.join("index.json").is_file(),
@@ -37,8 +36,8 @@ pub(super) async fn read(reference: &Reference, surroundings: &Surroundings) -> 
     if !is_there {
         return Ok(None);
     }
-    let options = RegistryOptions { mirrors: Default::default(), ..surroundings.registry.clone() };
-    let source = Source::open(reference, &options, &surroundings.store).await?;
+    let options = RegistryOptions { mirrors: Default::default(), ..session.registry.clone() };
+    let source = Source::open(reference, &options, &session.store).await?;
     let root = match source.root_document().await {
         Ok(root) => root,
         Err(
@@ -49,7 +48,7 @@ pub(super) async fn read(reference: &Reference, surroundings: &Surroundings) -> 
                 | RegistryError::NotAnImage { .. },
             ),
         ) => return Ok(None),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     };
     let images = source.images().await?.images;
     let entries = match Index::is_index(&root) {
@@ -68,20 +67,20 @@ pub(super) async fn read(reference: &Reference, surroundings: &Surroundings) -> 
 impl Present {
     /// The platforms of the images that the results of a build do not replace by a newer one of the same kind.
     pub(super) fn others(&self, group: &Group, built: &[Built<'_>]) -> Vec<String> {
-        let own = places(group, built);
-        let others = self.images.iter().filter(|(_, platform)| !own.contains(&place(platform)));
+        let own = slots(group, built);
+        let others = self.images.iter().filter(|(_, platform)| !own.contains(&slot(platform)));
         others.map(|(_, platform)| platform.to_string()).collect()
     }
 
     /// The index with the results of a build in it: they replace images for the same system, architecture and build, with the
     /// attestations of these; everything else stays as it is. Newer versions of Windows come first.
     pub(super) fn joined(&self, group: &Group, built: &[Built<'_>]) -> Document {
-        let own = places(group, built);
+        let own = slots(group, built);
         let platform = |entry: &Value| {
             let digest: Digest = field(entry, "digest")?.as_str()?.parse().ok()?;
             self.images.iter().find(|(image, _)| *image == digest).map(|(_, platform)| platform)
         };
-        let is_replaced = |entry: &Value| platform(entry).is_some_and(|platform| own.contains(&place(platform)));
+        let is_replaced = |entry: &Value| platform(entry).is_some_and(|platform| own.contains(&slot(platform)));
         let replaced: Vec<&Value> = self.entries.iter().filter(|entry| is_replaced(entry)).collect();
         let attests_replaced = |entry: &Value| {
             let subject = field(entry, "annotations").and_then(|notes| notes.get("vnd.docker.reference.digest"));
@@ -119,6 +118,6 @@ impl Present {
     }
 }
 
-fn places(group: &Group, built: &[Built<'_>]) -> Vec<Place> {
-    group.members.iter().map(|&member| place(&built[member].documents.config.platform())).collect()
+fn slots(group: &Group, built: &[Built<'_>]) -> Vec<Slot> {
+    group.members.iter().map(|&member| slot(&built[member].documents.config.platform())).collect()
 }

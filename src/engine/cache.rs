@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
-
-use super::base::BaseImage;
-use super::slim::{Place, Slimmed};
-use super::{Surroundings, record};
+use super::error::EngineError;
+use super::event::Event;
+use super::result::{Origin, Slimmed};
+use super::session::Session;
+use crate::error::{IoContext, PathError};
 use crate::image::edit::make_artifact;
 use crate::image::{Compression, Descriptor, Digest, Document, Manifest};
-use crate::layer::LayerIndex;
+use crate::layer::{LayerIndex, LayerStack};
 use crate::plan::LayerLimit;
 use crate::rewrite::cache::{CacheEntry, LONGEST_PACKED, key, pack_layer, pack_limits};
 use crate::transport::{Artifacts, LocalBlob, Reference, RegistryReference, TransportError};
@@ -22,9 +22,9 @@ const ENTRY: &str = "application/vnd.winslim.cache.v1+zstd";
 
 /// The caches of a build.
 ///
-/// A cache that fails costs time and nothing else, so that is a warning.
-pub(super) struct Cache<'a> {
-    surroundings: &'a Surroundings,
+/// A cache that fails costs time and nothing else, so that is an event and no error.
+pub struct Cache<'a> {
+    session: &'a Session,
     /// Whether anything is taken from a cache.
     reads: bool,
     from: Vec<Remote>,
@@ -39,39 +39,30 @@ struct Remote {
 }
 
 /// A layer that was rewritten before.
-pub(super) struct Found {
+pub(super) struct Rewritten {
     pub(super) index: LayerIndex,
-    pub(super) place: Place,
-}
-
-/// A repository has not what it was said to have; a build without it is needed.
-#[derive(Debug, thiserror::Error)]
-#[error("the cache `{cache}` cannot be read, so this build begins anew without --cache-from: {error}")]
-pub(super) struct UnusableCache {
-    /// The repository.
-    pub(super) cache: String,
-    /// Why.
-    pub(super) error: TransportError,
+    pub(super) origin: Origin,
 }
 
 impl<'a> Cache<'a> {
     /// The store, and these repositories. Unless it `reads`, a cache is only written to.
-    pub(super) fn open(
-        from: &[String],
-        to: Option<&str>,
+    ///
+    /// # Errors
+    /// If the settings for one of the registries cannot be used.
+    pub fn open(
+        from: &[RegistryReference],
+        to: Option<&RegistryReference>,
         reads: bool,
-        surroundings: &'a Surroundings,
-    ) -> Result<Cache<'a>> {
-        let artifacts = |text: &str| -> Result<Artifacts> {
-            Ok(Artifacts::open(RegistryReference::parse_repository(text)?, &surroundings.registry)?)
-        };
-        let remote = |text: &String| -> Result<Remote> {
-            Ok(Remote { artifacts: Arc::new(artifacts(text)?), failed: AtomicBool::new(false) })
+        session: &'a Session,
+    ) -> Result<Cache<'a>, TransportError> {
+        let artifacts = |name: &RegistryReference| Artifacts::open(name.clone(), &session.registry);
+        let remote = |name: &RegistryReference| -> Result<Remote, TransportError> {
+            Ok(Remote { artifacts: Arc::new(artifacts(name)?), failed: AtomicBool::new(false) })
         };
         Ok(Cache {
-            surroundings,
+            session,
             reads,
-            from: from.iter().map(remote).collect::<Result<_>>()?,
+            from: from.iter().map(remote).collect::<Result<_, _>>()?,
             to: to.map(artifacts).transpose()?,
         })
     }
@@ -92,12 +83,12 @@ impl<'a> Cache<'a> {
     }
 
     /// What a layer with this key became, if it was rewritten before.
-    pub(super) async fn layer(&self, key: &Digest, compression: Compression) -> Result<Option<Found>> {
+    pub(super) async fn layer(&self, key: &Digest, compression: Compression) -> Result<Option<Rewritten>, EngineError> {
         if let Some(CacheEntry::Layer(index)) = self.local_entry(key)?
             && let Some(path) = self.stored_blob(&index)
         {
             tracing::info!(%key, digest = %index.digest, "layer was rewritten before");
-            return Ok(Some(Found { index, place: Place::Store(LocalBlob::in_store(path, false)) }));
+            return Ok(Some(Rewritten { index, origin: Origin::Store(LocalBlob::in_store(path, false)) }));
         }
         let Some((remote, CacheEntry::Layer(index), manifest)) = self.remote_entry(key).await else {
             return Ok(None);
@@ -107,11 +98,11 @@ impl<'a> Cache<'a> {
         });
         let is_there = is_held && self.is_there(&remote, &index.digest).await;
         tracing::info!(%key, digest = %index.digest, cache = %remote.name(), is_there, "layer was rewritten elsewhere");
-        Ok(is_there.then_some(Found { index, place: Place::Cache(remote) }))
+        Ok(is_there.then_some(Rewritten { index, origin: Origin::Cache(remote) }))
     }
 
     /// The limits of `count` layers at which an earlier build with this key arrived.
-    pub(super) async fn limits(&self, key: &Digest, count: usize) -> Result<Option<Vec<LayerLimit>>> {
+    pub(super) async fn limits(&self, key: &Digest, count: usize) -> Result<Option<Vec<LayerLimit>>, EngineError> {
         let entry = match self.local_entry(key)? {
             Some(entry) => Some(entry),
             None => self.remote_entry(key).await.map(|(_, entry, _)| entry),
@@ -123,45 +114,44 @@ impl<'a> Cache<'a> {
     }
 
     /// Keeps a rewritten layer, whose blob is in the store, for later builds on this machine.
-    pub(super) fn keep_layer(&self, key: &Digest, index: &LayerIndex) -> Result<()> {
-        Ok(self.surroundings.store.write_rewritten(key::VERSION, key, &pack_layer(index))?)
+    pub(super) fn keep_layer(&self, key: &Digest, index: &LayerIndex) -> Result<(), PathError> {
+        self.session.store.write_rewritten(key::VERSION, key, &pack_layer(index))
     }
 
     /// Keeps limits for later builds on this machine.
-    pub(super) fn keep_limits(&self, key: &Digest, limits: &[LayerLimit]) -> Result<()> {
-        Ok(self.surroundings.store.write_rewritten(key::VERSION, key, &pack_limits(limits))?)
+    pub(super) fn keep_limits(&self, key: &Digest, limits: &[LayerLimit]) -> Result<(), PathError> {
+        self.session.store.write_rewritten(key::VERSION, key, &pack_limits(limits))
     }
 
     /// Puts what a build used and made into the repository for other machines, as far as it is not there. The image, which
     /// is at `target` by now, is done all the same when this fails.
-    pub(super) async fn save(&self, base: &BaseImage<'_>, slimmed: &Slimmed, target: &Reference) {
+    pub(super) async fn save(&self, base: &LayerStack, slimmed: &Slimmed, target: &Reference) {
         let Some(to) = &self.to else { return };
         if let Err(error) = self.save_all(to, base, slimmed, target).await {
-            let warning = format!("the image is pushed, but the cache `{}` cannot be written: {error:#}", to.name());
-            self.surroundings.printer.warn(&warning);
+            self.session.tell(&Event::CacheUnwritable { cache: to.name().to_string(), error: &error });
         }
     }
 
     async fn save_all(
         &self,
         to: &Artifacts,
-        base: &BaseImage<'_>,
+        base: &LayerStack,
         slimmed: &Slimmed,
         target: &Reference,
-    ) -> Result<()> {
-        for index in base.stack.layers() {
+    ) -> Result<(), TransportError> {
+        for index in base.layers() {
             self.save_entry(to, &key::of_index(&index.digest), pack_layer(index), None).await?;
         }
         for layer in &slimmed.layers {
             let Some(key) = &layer.key else { continue };
-            let mount_from = match (&layer.place, target) {
-                (Place::Cache(from), _) => Some(from.name()),
+            let mount_from = match (&layer.origin, target) {
+                (Origin::Cache(from), _) => Some(from.name()),
                 (_, Reference::Registry(name)) => Some(name),
                 _ => None,
             };
-            let blob = record::descriptor(&layer.index);
-            let path = match &layer.place {
-                Place::Store(blob) => Some(&blob.path),
+            let blob = layer.descriptor();
+            let path = match &layer.origin {
+                Origin::Store(blob) => Some(&blob.path),
                 _ => None,
             };
             self.save_entry(to, key, pack_layer(&layer.index), Some((blob, path, mount_from))).await?;
@@ -180,7 +170,7 @@ impl<'a> Cache<'a> {
         key: &Digest,
         packed: Vec<u8>,
         layer: Option<(Descriptor, Option<&PathBuf>, Option<&RegistryReference>)>,
-    ) -> Result<()> {
+    ) -> Result<(), TransportError> {
         let entry = Descriptor::of_content(ENTRY, &packed);
         let blobs: Vec<Descriptor> =
             [Some(entry.clone()), layer.as_ref().map(|(blob, ..)| blob.clone())].into_iter().flatten().collect();
@@ -190,7 +180,7 @@ impl<'a> Cache<'a> {
         {
             return Ok(());
         }
-        let progress = &*self.surroundings.progress;
+        let progress = &*self.session.progress;
         if let Some((blob, path, mount_from)) = layer {
             match path {
                 Some(path) => drop(to.put_blob(&blob, path, mount_from, progress).await?),
@@ -198,7 +188,7 @@ impl<'a> Cache<'a> {
                 None => {}
             }
         }
-        let store = &self.surroundings.store;
+        let store = &self.session.store;
         let path = store.blob_path(&store.put(&packed)?);
         to.put_blob(&entry, &path, None, progress).await?;
         to.put(&tag(key), &manifest, store, progress).await?;
@@ -206,17 +196,17 @@ impl<'a> Cache<'a> {
         Ok(())
     }
 
-    fn local_entry(&self, key: &Digest) -> Result<Option<CacheEntry>> {
+    fn local_entry(&self, key: &Digest) -> Result<Option<CacheEntry>, PathError> {
         if !self.reads {
             return Ok(None);
         }
-        let bytes = self.surroundings.store.read_rewritten(key::VERSION, key)?;
+        let bytes = self.session.store.read_rewritten(key::VERSION, key)?;
         Ok(bytes.and_then(|bytes| CacheEntry::unpack(&bytes)))
     }
 
     /// Where the blob of a layer is in the store, if it is there as a whole.
     fn stored_blob(&self, index: &LayerIndex) -> Option<PathBuf> {
-        let path = self.surroundings.store.blob(&index.digest)?;
+        let path = self.session.store.blob(&index.digest)?;
         path.metadata().is_ok_and(|metadata| metadata.len() == index.stored_size).then_some(path)
     }
 
@@ -234,11 +224,15 @@ impl<'a> Cache<'a> {
         None
     }
 
-    async fn pull_entry(&self, artifacts: &Artifacts, key: &Digest) -> Result<Option<(CacheEntry, Manifest)>> {
+    async fn pull_entry(
+        &self,
+        artifacts: &Artifacts,
+        key: &Digest,
+    ) -> Result<Option<(CacheEntry, Manifest)>, TransportError> {
         let Some(manifest) = artifacts.find(&tag(key)).await? else { return Ok(None) };
         let Some(entry) = manifest.layers.first().filter(|entry| is_entry(entry)) else { return Ok(None) };
-        let path = artifacts.fetch(entry, &self.surroundings.store, &*self.surroundings.progress).await?;
-        let packed = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let path = artifacts.fetch(entry, &self.session.store, &*self.session.progress).await?;
+        let packed = std::fs::read(&path).context_path("read", &path)?;
         let entry = tokio::task::block_in_place(|| CacheEntry::unpack(&packed));
         if entry.is_none() {
             tracing::info!(%key, cache = %artifacts.name(), "what is in the cache cannot be used");
@@ -249,24 +243,21 @@ impl<'a> Cache<'a> {
     async fn is_there(&self, artifacts: &Arc<Artifacts>, digest: &Digest) -> bool {
         let remote = self.from.iter().find(|remote| Arc::ptr_eq(&remote.artifacts, artifacts));
         let Some(remote) = remote else { return false };
-        let asked = async { Ok(artifacts.has_blob(digest).await?) };
-        self.ask(remote, asked).await.unwrap_or_default()
+        self.ask(remote, artifacts.has_blob(digest)).await.unwrap_or_default()
     }
 
     /// Does something with a repository that may fail; from then on nothing is asked of it.
-    async fn ask<T>(&self, remote: &Remote, what: impl Future<Output = Result<T>>) -> Option<T> {
+    async fn ask<T>(&self, remote: &Remote, what: impl Future<Output = Result<T, TransportError>>) -> Option<T> {
         if remote.failed.load(Ordering::Relaxed) {
             return None;
         }
         match what.await {
             Ok(answer) => Some(answer),
             Err(error) => {
-                // Of several that fail side by side one is enough to tell.
+                // Of several requests that fail side by side, one is enough.
                 if !remote.failed.swap(true, Ordering::Relaxed) {
-                    let name = remote.artifacts.name();
-                    let warning =
-                        format!("the cache `{name}` cannot be read, so this build does without it: {error:#}");
-                    self.surroundings.printer.warn(&warning);
+                    let cache = remote.artifacts.name().to_string();
+                    self.session.tell(&Event::CacheUnreadable { cache, error: &error });
                 }
                 None
             }

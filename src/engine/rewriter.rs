@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-
 use super::base::BaseImage;
-use super::build_cache::Cache;
+use super::cache::Cache;
+use super::damage;
 use super::early_push::Outbox;
-use super::slim::{Encoding, Place, ResultLayer};
-use super::{Surroundings, damage};
+use super::encoding::Encoding;
+use super::error::{EngineError, LayerError};
+use super::event::Event;
+use super::result::{Origin, ResultLayer};
+use super::session::Session;
 use crate::image::Digest;
 use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, PerLayer, seek_points};
-use crate::numbered::Number;
 use crate::plan::{Action, LayerPlan, Plan};
 use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
@@ -26,7 +27,7 @@ use crate::transport::LocalBlob;
 pub(super) struct Rewriter<'a> {
     base: &'a BaseImage<'a>,
     cache: &'a Cache<'a>,
-    surroundings: &'a Surroundings,
+    session: &'a Session,
     /// Where finished layers go.
     pub(super) outbox: Outbox,
     /// How each layer is encoded when it is rewritten.
@@ -38,7 +39,7 @@ pub(super) struct Rewriter<'a> {
     _directory: TemporaryDirectory,
 }
 
-/// What came of a plan.
+/// The outcome of carrying out a plan.
 pub(super) enum Rewritten {
     /// All layers.
     Layers(Vec<ResultLayer>),
@@ -52,13 +53,13 @@ impl<'a> Rewriter<'a> {
         outbox: Outbox,
         encoding: Encoding,
         cache: &'a Cache<'a>,
-        surroundings: &'a Surroundings,
-    ) -> Result<Rewriter<'a>> {
-        let directory = surroundings.store.temporary_directory()?;
+        session: &'a Session,
+    ) -> Result<Rewriter<'a>, EngineError> {
+        let directory = session.store.temporary_directory()?;
         Ok(Rewriter {
             base,
             cache,
-            surroundings,
+            session,
             outbox,
             settings: base.stack.layers().iter().map(|layer| encoding.for_source(layer.compression)).collect(),
             made: BTreeMap::new(),
@@ -68,12 +69,12 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Makes the layers of a plan, those that stay included, from the base upward.
-    pub(super) async fn layers(&mut self, plan: &Plan) -> Result<Rewritten> {
+    pub(super) async fn layers(&mut self, plan: &Plan) -> Result<Rewritten, EngineError> {
         let mut layers = Vec::new();
         for (number, before) in self.base.stack.layers().numbered() {
             if plan.layers[number].is_untouched() {
                 let index = Arc::clone(before);
-                layers.push(ResultLayer { index, place: Place::Source, key: None, would_have_grown: false });
+                layers.push(ResultLayer { index, origin: Origin::Base(number), key: None, would_have_grown: false });
                 continue;
             }
             self.outbox.check()?;
@@ -90,8 +91,8 @@ impl<'a> Rewriter<'a> {
         Ok(Rewritten::Layers(layers))
     }
 
-    /// A layer as the plan wants it, or nothing if it becomes larger than it was.
-    async fn layer(&mut self, plan: &Plan, layer: LayerNumber) -> Result<Option<ResultLayer>> {
+    /// A layer as the plan wants it; `None` if it becomes larger than it was.
+    async fn layer(&mut self, plan: &Plan, layer: LayerNumber) -> Result<Option<ResultLayer>, EngineError> {
         let settings = self.settings[layer];
         let key = key::of_layer(&self.base.stack, plan, layer, settings);
         if let Some(made) = self.made.get(&key) {
@@ -99,13 +100,13 @@ impl<'a> Rewriter<'a> {
         }
         let result = match self.cache.layer(&key, settings.compression).await? {
             Some(found) => {
-                let place = match &found.place {
-                    Place::Cache(cache) => format!("`{}`", cache.name()),
-                    _ => "the cache directory".to_owned(),
+                let cache = match &found.origin {
+                    Origin::Cache(cache) => Some(cache.name().to_string()),
+                    _ => None,
                 };
-                self.surroundings.printer.say(&format!("layer {layer} was rewritten before, and is in {place}"));
+                self.session.tell(&Event::RewrittenBefore { layer, cache });
                 let index = Arc::new(found.index);
-                Some(ResultLayer { index, place: found.place, key: Some(key), would_have_grown: false })
+                Some(ResultLayer { index, origin: found.origin, key: Some(key), would_have_grown: false })
             }
             None => self.rewrite(plan, layer, key).await?,
         };
@@ -115,31 +116,41 @@ impl<'a> Rewriter<'a> {
         Ok(result)
     }
 
-    async fn rewrite(&mut self, plan: &Plan, layer: LayerNumber, key: Digest) -> Result<Option<ResultLayer>> {
+    async fn rewrite(
+        &mut self,
+        plan: &Plan,
+        layer: LayerNumber,
+        key: Digest,
+    ) -> Result<Option<ResultLayer>, EngineError> {
         self.set_aside_below(plan, layer).await?;
         let (base, settings) = (self.base, self.settings[layer]);
-        let blob = base.blob(layer.place()).await?;
-        let writer = LayerWriter::new(self.surroundings.store.temporary()?, settings)?;
+        let blob = base.blob(layer).await?;
+        let writer = LayerWriter::new(self.session.store.temporary()?, settings)?;
         let task = self.start(layer);
         let seek_points = self.seek_points(layer);
         let source = source(&blob, seek_points.as_deref());
         tokio::task::block_in_place(|| {
             let advance = |bytes| task.advance(bytes);
+            let digest = base.stack.layers()[layer].digest;
+            let failed = |error: LayerError| EngineError::Rewrite {
+                layer,
+                digest,
+                error: damage::explain(error, &blob.path, &digest),
+            };
             let (file, index) = rewrite_layer(source, &base.stack, plan, layer, &mut self.spool, writer, advance)
-                .map_err(|error| damage::explain(error.into(), &blob.path, &base.stack.layers()[layer].digest))
-                .with_context(|| format!("cannot rewrite layer {layer} ({})", base.stack.layers()[layer].digest))?;
+                .map_err(|error| failed(error.into()))?;
             task.finish();
             if index.stored_size > base.stack.layers()[layer].stored_size {
                 return Ok(None);
             }
-            let result = publish(file, index, settings, Some(key), self.surroundings)?;
+            let result = publish(file, index, settings, Some(key), self.session)?;
             self.cache.keep_layer(&key, &result.index)?;
             Ok(Some(result))
         })
     }
 
     /// Sets aside what a layer takes over from lower ones that were not rewritten in this run, or under another plan.
-    async fn set_aside_below(&mut self, plan: &Plan, layer: LayerNumber) -> Result<()> {
+    async fn set_aside_below(&mut self, plan: &Plan, layer: LayerNumber) -> Result<(), EngineError> {
         let mut missing: BTreeMap<LayerNumber, Vec<EntryNumber>> = BTreeMap::new();
         for action in &plan.layers[layer].actions {
             if let Action::Promote(from @ EntryId { layer: below, entry }) = *action
@@ -151,7 +162,7 @@ impl<'a> Rewriter<'a> {
         }
         for (below, entries) in missing {
             let base = self.base;
-            let blob = base.blob(below.place()).await?;
+            let blob = base.blob(below).await?;
             let index = &base.stack.layers()[below];
             let task = self.start(below);
             let seek_points = self.seek_points(below);
@@ -159,15 +170,18 @@ impl<'a> Rewriter<'a> {
             tokio::task::block_in_place(|| {
                 set_aside(source, index, below, &entries, &mut self.spool, |bytes| task.advance(bytes))
             })
-            .map_err(|error| damage::explain(error.into(), &blob.path, &index.digest))
-            .with_context(|| format!("cannot read layer {below} ({})", index.digest))?;
+            .map_err(|error| EngineError::SetAside {
+                layer: below,
+                digest: index.digest,
+                error: damage::explain(error.into(), &blob.path, &index.digest),
+            })?;
             task.finish();
         }
         Ok(())
     }
 
     fn seek_points(&self, layer: LayerNumber) -> Option<PathBuf> {
-        self.surroundings.store.seek_points(seek_points::VERSION, &self.base.stack.layers()[layer].digest)
+        self.session.store.seek_points(seek_points::VERSION, &self.base.stack.layers()[layer].digest)
     }
 
     fn start(&self, layer: LayerNumber) -> Box<dyn Task> {
@@ -188,15 +202,15 @@ pub(super) fn publish(
     index: LayerIndex,
     settings: Settings,
     key: Option<Digest>,
-    surroundings: &Surroundings,
-) -> Result<ResultLayer> {
+    session: &Session,
+) -> Result<ResultLayer, EngineError> {
     if settings.read_back {
         read_back(file.path(), &index)?;
     }
-    let path = surroundings.store.publish(file, &index.digest)?;
+    let path = session.store.publish(file, &index.digest)?;
     Ok(ResultLayer {
         index: Arc::new(index),
-        place: Place::Store(LocalBlob::in_store(path, true)),
+        origin: Origin::Store(LocalBlob::in_store(path, true)),
         key,
         would_have_grown: false,
     })

@@ -3,40 +3,27 @@
 //! Only blobs go so early. Nothing leads to them before the build is done; if it fails, the registry collects them one day.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use anyhow::Result;
 use futures_util::future::try_join_all;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Surroundings;
-use super::push::{arrived, put_layer};
-use super::slim::{Place, ResultLayer};
+use super::error::EngineError;
+use super::push::put_layer;
+use super::result::{Origin, ResultLayer};
+use super::session::Session;
 use crate::image::Digest;
 use crate::transport::Target;
 
 /// Takes the finished layers of one base image.
 pub(super) struct Outbox {
-    /// Nothing if they have to wait until everything is rewritten and judged.
+    /// `None` if they have to wait until everything is rewritten and judged.
     sender: Option<UnboundedSender<(usize, ResultLayer)>>,
     taken: BTreeSet<Digest>,
 }
 
 /// The way of the layers of one base image to its target.
 pub(super) struct Lane<'a>(Option<(&'a Target, UnboundedReceiver<(usize, ResultLayer)>)>);
-
-/// Something else in the build has failed, and that is the error to tell.
-#[derive(Debug)]
-pub(super) struct Stopped;
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("something else in this build failed")
-    }
-}
-
-impl std::error::Error for Stopped {}
 
 /// The two ends of a way to a target. Without a target nothing is sent early.
 pub(super) fn lane(target: Option<&Target>) -> (Outbox, Lane<'_>) {
@@ -55,7 +42,7 @@ impl Outbox {
     pub(super) fn take(&mut self, layers: &[ResultLayer]) {
         let Some(sender) = &self.sender else { return };
         for (number, layer) in layers.iter().enumerate() {
-            if matches!(layer.place, Place::Store(_)) && self.taken.insert(layer.index.digest) {
+            if matches!(layer.origin, Origin::Store(_)) && self.taken.insert(layer.index.digest) {
                 // When nobody sends any more, the next check tells.
                 let _ = sender.send((number, layer.clone()));
             }
@@ -63,9 +50,9 @@ impl Outbox {
     }
 
     /// Fails when the layers are not sent any more, so that nobody rewrites what leads to nothing.
-    pub(super) fn check(&self) -> Result<(), Stopped> {
+    pub(super) fn check(&self) -> Result<(), EngineError> {
         match &self.sender {
-            Some(sender) if sender.is_closed() => Err(Stopped),
+            Some(sender) if sender.is_closed() => Err(EngineError::Stopped),
             _ => Ok(()),
         }
     }
@@ -77,21 +64,21 @@ impl Outbox {
 pub(super) async fn send(
     lanes: Vec<Lane<'_>>,
     failed: &Notify,
-    surroundings: &Surroundings,
-) -> Result<Vec<BTreeSet<Digest>>> {
+    session: &Session,
+) -> Result<Vec<BTreeSet<Digest>>, EngineError> {
     tokio::select! {
-        sent = try_join_all(lanes.into_iter().map(|lane| lane.send(surroundings))) => sent,
+        sent = try_join_all(lanes.into_iter().map(|lane| lane.send(session))) => sent,
         () = failed.notified() => Ok(Vec::new()),
     }
 }
 
 impl Lane<'_> {
-    async fn send(self, surroundings: &Surroundings) -> Result<BTreeSet<Digest>> {
+    async fn send(self, session: &Session) -> Result<BTreeSet<Digest>, EngineError> {
         let mut sent = BTreeSet::new();
         let Lane(Some((target, mut receiver))) = self else { return Ok(sent) };
         while let Some((number, layer)) = receiver.recv().await {
-            if let Place::Store(blob) = &layer.place {
-                arrived(number, &layer, put_layer(&layer, blob, target, surroundings).await)?;
+            if let Origin::Store(blob) = &layer.origin {
+                put_layer(number, &layer, blob, target, session).await?;
                 sent.insert(layer.index.digest);
             }
         }
@@ -106,10 +93,10 @@ mod tests {
     use super::*;
     use crate::gzip::BlockMap;
     use crate::image::media_type::Compression;
-    use crate::layer::LayerIndex;
+    use crate::layer::{LayerIndex, LayerNumber};
     use crate::transport::LocalBlob;
 
-    fn layer(name: &str, place: Place) -> ResultLayer {
+    fn layer(name: &str, origin: Origin) -> ResultLayer {
         let index = LayerIndex {
             digest: Digest::of(name.as_bytes()),
             stored_size: 0,
@@ -124,18 +111,18 @@ mod tests {
             blocks: BlockMap::opaque(0, 0),
             registry: None,
         };
-        ResultLayer { index: Arc::new(index), place, key: None, would_have_grown: false }
+        ResultLayer { index: Arc::new(index), origin, key: None, would_have_grown: false }
     }
 
-    fn stored() -> Place {
-        Place::Store(LocalBlob::in_store("blob".into(), true))
+    fn stored() -> Origin {
+        Origin::Store(LocalBlob::in_store("blob".into(), true))
     }
 
     #[test]
     fn each_new_layer_is_taken_once() {
         let (sender, mut receiver) = unbounded_channel();
         let mut outbox = Outbox { sender: Some(sender), taken: BTreeSet::new() };
-        let layers = [layer("reused", Place::Source), layer("one", stored()), layer("two", stored())];
+        let layers = [layer("reused", Origin::Base(LayerNumber::BASE)), layer("one", stored()), layer("two", stored())];
         outbox.take(&layers[..2]);
         outbox.take(&layers);
         drop(outbox);
