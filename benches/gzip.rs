@@ -11,6 +11,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use winslim::gzip::inflate::BlockReader;
 use winslim::gzip::{BlockMap, GzipWriter, Source};
+use winslim::position::RawPosition;
 
 fn main() {
     divan::main();
@@ -87,7 +88,7 @@ fn splice(bencher: Bencher, kib: usize) {
         let mut gzip = GzipWriter::new(std::io::sink(), 6, 1);
         for (number, part) in stream.data.chunks(kib << 10).enumerate() {
             let start = (number * (kib << 10)) as u64;
-            gzip.expect(&stream.source, &stream.map, start..start + part.len() as u64).unwrap();
+            gzip.expect(&stream.source, &stream.map, RawPosition::range(start..start + part.len() as u64)).unwrap();
             gzip.write_all(part).unwrap();
         }
         gzip.finish().unwrap()

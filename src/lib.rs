@@ -59,8 +59,8 @@
 //!
 //! # The map
 //!
-//! * [`image`], [`layer`], [`numbered`], [`error`], [`fault`], [`temporary`] and [`durable`] are the ground: documents, names,
-//!   entries, indexes, numbers, failures, files that do not stay, and files that survive a power cut.
+//! * [`image`], [`layer`], [`numbered`], [`position`], [`error`], [`fault`], [`temporary`] and [`durable`] are the ground:
+//!   documents, names, entries, indexes, numbers, positions, failures, files that do not stay, and files that survive a power cut.
 //! * [`windows`], [`hive`], [`gzip`] know about Windows, registry hives and compressed streams, each on its own.
 //! * [`store`] and [`transport`] do I/O and know nothing of layers' contents.
 //! * [`inspect`] measures: where the bytes of an image are, which of them are dead, and what two images have different.
@@ -90,6 +90,7 @@ pub mod lock;
 pub mod log;
 pub mod numbered;
 pub mod plan;
+pub mod position;
 pub mod printer;
 pub mod profile;
 pub mod progress;

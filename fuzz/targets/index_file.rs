@@ -8,6 +8,7 @@ use winslim::image::{Digest, Platform};
 use winslim::inspect::SizeModel;
 use winslim::layer::index::VERSION;
 use winslim::layer::{LayerIndex, LayerStack};
+use winslim::position::RawPosition;
 use winslim::verify::{ImageFacts, Subject, verify};
 use winslim::windows::program::Start;
 
@@ -26,7 +27,7 @@ fuzz_target!(|body: &[u8]| {
     file.extend_from_slice(&index);
     let Some(index) = LayerIndex::decode(&file, &digest) else { return };
     index.data_size();
-    index.blocks.spans(0..index.unpacked_size);
+    index.blocks.spans(RawPosition::range(0..index.unpacked_size));
     for (number, entry) in index.entries.numbered() {
         index.stored_share(entry.start..entry.end());
         index.streams_of(number);

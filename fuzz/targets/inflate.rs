@@ -8,6 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use winslim::gzip::BlockMap;
 use winslim::gzip::inflate::BlockReader;
 use winslim::gzip::seek::SeekPoint;
+use winslim::position::RawPosition;
 
 /// A few bytes may unpack to a thousand times as many; so much is looked at.
 const MOST: usize = 4 << 20;
@@ -41,17 +42,17 @@ fn read_from_seek_points(stream: &[u8], data: &[u8], distance: u64) {
         assert!(reader.seek(&point, skip).expect("a seek point of this stream"));
         let mut rest = Vec::new();
         reader.read_to_end(&mut rest).expect("a stream that was just read");
-        assert!(rest == data[point.raw as usize..]);
+        assert!(rest == data[u64::from(point.raw) as usize..]);
     }
 }
 
 fuzz_target!(|stream: &[u8]| {
     let Some((data, map)) = read(stream, 256 << 10) else { return };
     assert_eq!(read(stream, 33_333), Some((data.clone(), map.clone())));
-    let length = data.len() as u64;
-    for span in map.spans(0..length) {
+    let length = RawPosition::from(data.len() as u64);
+    for span in map.spans(RawPosition::START..length) {
         assert!(span.begin <= span.raw.start && span.raw.start < span.raw.end && span.raw.end <= length);
-        assert!(span.bits.start < span.bits.end && span.bits.end <= stream.len() as u64 * 8);
+        assert!(span.bits.start < span.bits.end && span.bits.end.next_byte() <= (stream.len() as u64).into());
     }
     if !stream.is_empty() {
         let mut other = Vec::new();

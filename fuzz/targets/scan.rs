@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use winslim::layer::scan::{Scan, ScanError, Scanner};
+use winslim::position::RawPosition;
 
 fn scan(tar: &[u8], piece: usize) -> Result<Scan, ScanError> {
     let mut scanner = Scanner::new();
@@ -16,7 +17,7 @@ fuzz_target!(|tar: &[u8]| {
     let whole = scan(tar, usize::MAX);
     assert_eq!(whole, scan(tar, 301));
     let Ok(scan) = whole else { return };
-    let mut position = 0;
+    let mut position = RawPosition::START;
     for entry in &scan.entries {
         assert_eq!(entry.start, position);
         assert!(entry.data > entry.start);
@@ -24,6 +25,6 @@ fuzz_target!(|tar: &[u8]| {
     }
     assert_eq!(scan.entries_end, position);
     // The padding of the last entry may be missing.
-    let data_end = scan.entries.last().map_or(0, |entry| entry.data + entry.size);
-    assert!(data_end <= scan.length && scan.length == tar.len() as u64);
+    let data_end = scan.entries.last().map_or(RawPosition::START, |entry| entry.data + entry.size);
+    assert!(data_end <= scan.length.into() && scan.length == tar.len() as u64);
 });

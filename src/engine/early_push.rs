@@ -103,7 +103,7 @@ mod tests {
             compression: Compression::Gzip,
             diff_id: Digest::of(name.as_bytes()),
             unpacked_size: 0,
-            entries_end: 0,
+            entries_end: 0.into(),
             ends_in_zeros: true,
             remarks: Vec::new(),
             entries: Vec::new().into(),

@@ -7,6 +7,8 @@
 use std::io::{self, Read, Write};
 use std::ops::Range;
 
+use crate::position::BitPosition;
+
 /// How much is copied at once.
 const CHUNK: usize = 128 << 10;
 
@@ -46,9 +48,9 @@ impl<W: Write> BitOutput<W> {
     }
 
     /// Copies bits of another stream that are whole blocks. The source begins with the byte in which they begin.
-    pub fn copy_blocks(&mut self, source: &mut impl Read, bits: &Range<u64>) -> io::Result<()> {
-        self.fill_up_to((bits.start % 8) as u32)?;
-        let mut left = bits.end.div_ceil(8) - bits.start / 8;
+    pub fn copy_blocks(&mut self, source: &mut impl Read, bits: &Range<BitPosition>) -> io::Result<()> {
+        self.fill_up_to(bits.start.bits_before())?;
+        let mut left = bits.end.next_byte() - bits.start.byte();
         let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
         while left > 0 {
             let length = chunk.len().min(usize::try_from(left).unwrap_or(CHUNK));
@@ -60,7 +62,7 @@ impl<W: Write> BitOutput<W> {
                 *first = *first >> self.count << self.count | self.partial;
                 (self.partial, self.count) = (0, 0);
             }
-            let last_bits = (bits.end % 8) as u32;
+            let last_bits = bits.end.bits_before();
             match bytes {
                 [whole @ .., last] if left == 0 && last_bits != 0 => {
                     self.output.write_all(whole)?;
@@ -147,13 +149,13 @@ mod tests {
     }
 
     /// An empty block of fixed codes or not, shifted by some bits so that it begins anywhere in a byte.
-    fn blocks_at(bit: u32, odd: bool) -> (Vec<u8>, Range<u64>) {
+    fn blocks_at(bit: u32, odd: bool) -> (Vec<u8>, Range<BitPosition>) {
         let mut output = BitOutput::new(Vec::new());
         output.write_bits(0x55, bit).unwrap();
         output.partial &= (1 << bit) - 1;
         let (bits, count) = if odd { EMPTY_DYNAMIC } else { EMPTY_FIXED };
         output.write_bits(bits, count).unwrap();
-        let range = u64::from(bit)..u64::from(bit + count);
+        let range = BitPosition::range(u64::from(bit)..u64::from(bit + count));
         let partial = output.partial | 0xaa_u8.wrapping_shl(output.count);
         output.output.push(partial);
         (output.output, range)
@@ -169,7 +171,7 @@ mod tests {
                     output.write_aligned(b"\0\x02\0\xfd\xffab").unwrap();
                     output.fill_up_to(before).unwrap();
                     output.copy_blocks(&mut source.as_slice(), &range).unwrap();
-                    assert_eq!(u64::from(output.count), range.end % 8);
+                    assert_eq!(output.count, range.end.bits_before());
                     output.write_aligned(b"\0\x01\0\xfe\xffc").unwrap();
                     assert_eq!(inflate(&output.finish().unwrap()), b"abc", "{from} {before} {odd}");
                 }
@@ -185,10 +187,11 @@ mod tests {
         deflate.flush().unwrap();
         let source = deflate.get_ref().clone();
         let mut output = BitOutput::new(Vec::new());
-        output.copy_blocks(&mut source.as_slice(), &(0..source.len() as u64 * 8)).unwrap();
+        output.copy_blocks(&mut source.as_slice(), &BitPosition::range(0..source.len() as u64 * 8)).unwrap();
         assert_eq!(inflate(&output.finish().unwrap()), data);
         let mut short = BitOutput::new(Vec::new());
-        let error = short.copy_blocks(&mut source.as_slice(), &(0..source.len() as u64 * 8 + 1)).unwrap_err();
+        let error =
+            short.copy_blocks(&mut source.as_slice(), &BitPosition::range(0..source.len() as u64 * 8 + 1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 

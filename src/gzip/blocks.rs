@@ -8,6 +8,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::WINDOW;
+use crate::position::{BitPosition, RawPosition, StoredPosition};
 
 /// How much data a stretch holds at least, in bytes, if it can be copied.
 pub const LEAST: u64 = 8 << 10;
@@ -22,19 +23,17 @@ const FARTHEST: u64 = 4 << 20;
 pub struct BlockMap {
     /// In order; a stretch ends where the next one begins.
     stretches: Vec<Stretch>,
-    /// The length of the data.
-    raw_end: u64,
-    /// The length of the blob in bits.
-    bit_end: u64,
+    /// The end of the data.
+    raw_end: RawPosition,
+    /// The end of the blob.
+    bit_end: BitPosition,
 }
 
 /// Where a stretch begins, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {
-    /// Position in the data.
-    raw: u64,
-    /// Position in the blob, in bits; a byte's least significant bit is its first (RFC 1951).
-    bit: u64,
+    raw: RawPosition,
+    bit: BitPosition,
     kind: Kind,
 }
 
@@ -52,13 +51,13 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// The part, as positions in the data of the blob.
-    pub raw: Range<u64>,
+    pub raw: Range<RawPosition>,
     /// Of what use the blocks are.
     pub blocks: Use,
     /// Where the data of the blocks begins, which is at the part or before it.
-    pub begin: u64,
-    /// The blocks, as positions in the blob in bits.
-    pub bits: Range<u64>,
+    pub begin: RawPosition,
+    /// The blocks, as positions in the blob.
+    pub bits: Range<BitPosition>,
 }
 
 /// What blocks can be used for where a part of the data is kept as a whole.
@@ -75,11 +74,12 @@ pub enum Use {
 impl BlockMap {
     /// The map of a blob of which nothing is known but its lengths in bytes.
     pub fn opaque(raw_length: u64, stored_length: u64) -> BlockMap {
-        BlockMap { stretches: Vec::new(), raw_end: raw_length, bit_end: stored_length * 8 }
+        let bit_end = StoredPosition::from(stored_length).first_bit();
+        BlockMap { stretches: Vec::new(), raw_end: raw_length.into(), bit_end }
     }
 
     /// What the blocks are good for where this part of the data is kept as a whole, span by span.
-    pub fn spans(&self, part: Range<u64>) -> Vec<Span> {
+    pub fn spans(&self, part: Range<RawPosition>) -> Vec<Span> {
         let mut spans: Vec<Span> = Vec::new();
         let part = part.start..part.end.min(self.raw_end);
         // Whether what stands before a block in the part is all that the block can refer to.
@@ -118,18 +118,22 @@ impl BlockMap {
         spans
     }
 
-    /// The position in the blob, in bytes, that belongs to one in the data: on a straight line within a stretch.
-    pub fn stored_position(&self, raw: u64) -> u64 {
-        if raw == 0 || raw >= self.raw_end {
-            return if raw == 0 { 0 } else { self.bit_end / 8 };
+    /// The position in the blob that belongs to one in the data: on a straight line within a stretch.
+    pub fn stored_position(&self, raw: RawPosition) -> StoredPosition {
+        if raw == RawPosition::START {
+            return StoredPosition::START;
+        }
+        if raw >= self.raw_end {
+            return self.bit_end.byte();
         }
         let after = self.stretches.partition_point(|stretch| stretch.raw <= raw);
         let place = |stretch: &Stretch| (stretch.raw, stretch.bit);
-        let (raw_start, bit_start) = after.checked_sub(1).and_then(|at| self.stretches.get(at)).map_or((0, 0), place);
+        let before = after.checked_sub(1).and_then(|at| self.stretches.get(at));
+        let (raw_start, bit_start) = before.map_or((RawPosition::START, BitPosition::START), place);
         let (raw_end, bit_end) = self.stretches.get(after).map_or((self.raw_end, self.bit_end), place);
         // The divisor is not zero: `raw` is at or behind the one and before the other.
         let share = u128::from(raw - raw_start) * u128::from(bit_end - bit_start) / u128::from(raw_end - raw_start);
-        (bit_start + share as u64) / 8
+        (bit_start + share as u64).byte()
     }
 }
 
@@ -142,13 +146,16 @@ pub struct Recorder {
 
 impl Default for Recorder {
     fn default() -> Recorder {
-        Recorder { done: Vec::new(), open: Stretch { raw: 0, bit: 0, kind: Kind::Opaque } }
+        Recorder {
+            done: Vec::new(),
+            open: Stretch { raw: RawPosition::START, bit: BitPosition::START, kind: Kind::Opaque },
+        }
     }
 }
 
 impl Recorder {
-    /// A member's first block begins here, in the data and in the bits of the blob.
-    pub fn member_begins(&mut self, raw: u64, bit: u64) {
+    /// A member's first block begins here, in the data and in the blob.
+    pub fn member_begins(&mut self, raw: RawPosition, bit: BitPosition) {
         let after_blocks = self.done.last().is_some_and(|last| last.kind != Kind::Opaque);
         if raw - self.open.raw >= LEAST || (raw == self.open.raw && after_blocks) {
             // What is open holds the last block of the member before; its beginning is the end of the blocks before it.
@@ -161,7 +168,7 @@ impl Recorder {
     }
 
     /// A block that is not the last one of its member ends here.
-    pub fn block_ends(&mut self, raw: u64, bit: u64) {
+    pub fn block_ends(&mut self, raw: RawPosition, bit: BitPosition) {
         if raw - self.open.raw >= LEAST {
             self.done.push(self.open);
             self.open = Stretch { raw, bit, kind: Kind::Following };
@@ -174,16 +181,16 @@ impl Recorder {
         self.open.kind = Kind::Opaque;
     }
 
-    /// The reader stood here, in the data and in the bytes of a blob that has no blocks to copy.
-    pub fn passed(&mut self, raw: u64, stored: u64) {
+    /// The reader stood here, in the data and in a blob that has no blocks to copy.
+    pub fn passed(&mut self, raw: RawPosition, stored: StoredPosition) {
         self.done.push(self.open);
-        self.open = Stretch { raw, bit: stored * 8, kind: Kind::Opaque };
+        self.open = Stretch { raw, bit: stored.first_bit(), kind: Kind::Opaque };
     }
 
-    /// The map, given the length of the data and of the blob in bytes.
-    pub fn finish(mut self, raw_length: u64, stored_length: u64) -> BlockMap {
+    /// The map, given the end of the data and of the blob.
+    pub fn finish(mut self, raw_end: RawPosition, stored_end: StoredPosition) -> BlockMap {
         self.done.push(self.open);
-        BlockMap { stretches: self.done, raw_end: raw_length, bit_end: stored_length * 8 }
+        BlockMap { stretches: self.done, raw_end, bit_end: stored_end.first_bit() }
     }
 }
 
@@ -192,13 +199,13 @@ impl Recorder {
 struct Stored {
     /// Bytes of data, times four, and the kind; and bits of the blob.
     distances: Vec<(u64, u64)>,
-    raw_end: u64,
-    bit_end: u64,
+    raw_end: RawPosition,
+    bit_end: BitPosition,
 }
 
 impl From<BlockMap> for Stored {
     fn from(map: BlockMap) -> Stored {
-        let mut before = (0, 0);
+        let mut before = (RawPosition::START, BitPosition::START);
         let distances = map
             .stretches
             .iter()
@@ -216,7 +223,7 @@ impl TryFrom<Stored> for BlockMap {
     type Error = &'static str;
 
     fn try_from(stored: Stored) -> Result<BlockMap, &'static str> {
-        let (mut raw, mut bit) = (0_u64, 0_u64);
+        let (mut raw, mut bit) = (RawPosition::START, BitPosition::START);
         let mut stretches = Vec::with_capacity(stored.distances.len());
         for (raw_and_kind, bits) in stored.distances {
             raw = raw.checked_add(raw_and_kind >> 2).ok_or("a position is too large")?;
@@ -245,16 +252,16 @@ mod tests {
     /// One member with a block every 20 KiB, and a second one that begins at 100 KiB.
     fn map() -> BlockMap {
         let mut recorder = Recorder::default();
-        recorder.member_begins(0, 80);
+        recorder.member_begins(0.into(), 80.into());
         for block in 1..=4 {
-            recorder.block_ends(block * 20 * K, block * 1000);
+            recorder.block_ends((block * 20 * K).into(), (block * 1000).into());
         }
         recorder.member_ends();
-        recorder.member_begins(100 * K, 5001);
-        recorder.block_ends(120 * K, 6000);
-        recorder.block_ends(140 * K, 7000);
+        recorder.member_begins((100 * K).into(), 5001.into());
+        recorder.block_ends((120 * K).into(), 6000.into());
+        recorder.block_ends((140 * K).into(), 7000.into());
         recorder.member_ends();
-        recorder.finish(150 * K, 1000)
+        recorder.finish((150 * K).into(), 1000.into())
     }
 
     #[test]
@@ -282,11 +289,11 @@ mod tests {
 
     /// The data and the bits of the blocks that are copied.
     fn copied(map: &BlockMap, part: Range<u64>) -> Vec<Copied> {
-        let spans = map.spans(part).into_iter().filter(|span| span.blocks == Use::Copy);
+        let spans = map.spans(RawPosition::range(part)).into_iter().filter(|span| span.blocks == Use::Copy);
         spans
             .map(|span| {
                 assert_eq!(span.begin, span.raw.start);
-                (span.raw, span.bits)
+                (u64::from(span.raw.start)..span.raw.end.into(), u64::from(span.bits.start)..span.bits.end.into())
             })
             .collect()
     }
@@ -294,13 +301,13 @@ mod tests {
     #[test]
     fn what_cannot_be_copied_is_in_blocks_with_matches() {
         let span = |raw: Range<u64>, blocks, begin: u64, bits: Range<u64>| Span {
-            raw: raw.start * K..raw.end * K,
+            raw: RawPosition::range(raw.start * K..raw.end * K),
             blocks,
-            begin: begin * K,
-            bits,
+            begin: (begin * K).into(),
+            bits: BitPosition::range(bits),
         };
         assert_eq!(
-            map().spans(25 * K..145 * K),
+            map().spans(RawPosition::range(25 * K..145 * K)),
             [
                 span(25..60, Use::Matches, 20, 1000..3000),
                 span(60..80, Use::Copy, 60, 3000..4000),
@@ -309,15 +316,15 @@ mod tests {
                 span(140..145, Use::Nothing, 140, 7000..8000),
             ]
         );
-        assert_eq!(map().spans(30 * K..39 * K), [span(30..39, Use::Matches, 20, 1000..2000)]);
-        assert_eq!(map().spans(200 * K..300 * K), []);
+        assert_eq!(map().spans(RawPosition::range(30 * K..39 * K)), [span(30..39, Use::Matches, 20, 1000..2000)]);
+        assert_eq!(map().spans(RawPosition::range(200 * K..300 * K)), []);
         // One block that is too large to be read for a part of it.
         let mut recorder = Recorder::default();
-        recorder.member_begins(0, 80);
-        recorder.block_ends(2 * FARTHEST, 1 << 20);
-        let map = recorder.finish(2 * FARTHEST + 10, 1 << 20);
-        assert_eq!(map.spans(K..2 * K)[0].blocks, Use::Matches);
-        assert_eq!(map.spans(FARTHEST..FARTHEST + K)[0].blocks, Use::Nothing);
+        recorder.member_begins(0.into(), 80.into());
+        recorder.block_ends((2 * FARTHEST).into(), (1 << 20).into());
+        let map = recorder.finish((2 * FARTHEST + 10).into(), (1 << 20).into());
+        assert_eq!(map.spans(RawPosition::range(K..2 * K))[0].blocks, Use::Matches);
+        assert_eq!(map.spans(RawPosition::range(FARTHEST..FARTHEST + K))[0].blocks, Use::Nothing);
     }
 
     type Copied = (Range<u64>, Range<u64>);
@@ -338,9 +345,13 @@ mod tests {
         assert_eq!(postcard::from_bytes::<BlockMap>(&bytes).unwrap(), map());
         assert!(bytes.len() < 60, "{}", bytes.len());
         let bad = [
-            Stored { distances: vec![(3, 0)], raw_end: 9, bit_end: 9 },
-            Stored { distances: vec![(u64::MAX, 1), (u64::MAX, u64::MAX)], raw_end: u64::MAX, bit_end: u64::MAX },
-            Stored { distances: vec![(40, 1)], raw_end: 9, bit_end: 9 },
+            Stored { distances: vec![(3, 0)], raw_end: 9.into(), bit_end: 9.into() },
+            Stored {
+                distances: vec![(u64::MAX, 1), (u64::MAX, u64::MAX)],
+                raw_end: u64::MAX.into(),
+                bit_end: u64::MAX.into(),
+            },
+            Stored { distances: vec![(40, 1)], raw_end: 9.into(), bit_end: 9.into() },
         ];
         for stored in bad {
             assert!(BlockMap::try_from(stored).is_err());
@@ -351,11 +362,11 @@ mod tests {
     fn tiny_blocks_and_members_take_no_room() {
         let mut recorder = Recorder::default();
         for number in 0..100_000 {
-            recorder.member_begins(number, number * 1000);
-            recorder.block_ends(number, number * 1000 + 10);
+            recorder.member_begins(number.into(), (number * 1000).into());
+            recorder.block_ends(number.into(), (number * 1000 + 10).into());
             recorder.member_ends();
         }
-        let map = recorder.finish(100_000, 100_000_000 / 8);
+        let map = recorder.finish(100_000.into(), (100_000_000 / 8).into());
         assert!(map.stretches.len() < 40, "{}", map.stretches.len());
         assert_eq!(copied(&map, 0..100_000), []);
     }
@@ -363,14 +374,14 @@ mod tests {
     #[test]
     fn empty_members_do_not_move_the_end_of_blocks() {
         let mut recorder = Recorder::default();
-        recorder.member_begins(0, 80);
-        recorder.block_ends(10 * K, 500);
+        recorder.member_begins(0.into(), 80.into());
+        recorder.block_ends((10 * K).into(), 500.into());
         recorder.member_ends();
         for member in 0..1000 {
-            recorder.member_begins(10 * K, 1000 + member * 100);
+            recorder.member_begins((10 * K).into(), (1000 + member * 100).into());
             recorder.member_ends();
         }
-        let map = recorder.finish(10 * K, 1_000_000);
+        let map = recorder.finish((10 * K).into(), 1_000_000.into());
         assert_eq!(copied(&map, 0..10 * K), [(0..10 * K, 80..500)]);
         assert!(map.stretches.len() < 5);
     }
@@ -381,9 +392,9 @@ mod tests {
         for (raw, stored) in
             [(0, 0), (20 * K, 125), (30 * K, 187), (100 * K, 625), (149 * K, 987), (150 * K, 1000), (900 * K, 1000)]
         {
-            assert_eq!(map.stored_position(raw), stored, "{raw}");
+            assert_eq!(map.stored_position(raw.into()), stored.into(), "{raw}");
         }
-        assert_eq!(BlockMap::opaque(100, 10).stored_position(50), 5);
-        assert_eq!(BlockMap::default().stored_position(0), 0);
+        assert_eq!(BlockMap::opaque(100, 10).stored_position(50.into()), 5.into());
+        assert_eq!(BlockMap::default().stored_position(0.into()), 0.into());
     }
 }

@@ -20,6 +20,7 @@ use super::blocks::{BlockMap, Span, Use};
 use super::recode::{Hint, recode};
 use super::source::Source;
 use super::{WINDOW, member};
+use crate::position::{BitPosition, RawPosition};
 
 /// How many bytes are compressed as one piece.
 pub const PIECE: usize = 256 << 10;
@@ -53,7 +54,7 @@ struct Awaited {
     /// What is still to come of it, in order; the first span may be under way.
     spans: VecDeque<Span>,
     /// Where in the source's data the next byte is.
-    position: u64,
+    position: RawPosition,
 }
 
 impl Awaited {
@@ -65,7 +66,7 @@ impl Awaited {
 /// The parts of the output, in order.
 enum Part {
     Piece(Receiver<io::Result<Vec<u8>>>),
-    Blocks { source: Arc<Source>, bits: Range<u64> },
+    Blocks { source: Arc<Source>, bits: Range<BitPosition> },
     End { checksum: u32, length: u64 },
 }
 
@@ -112,7 +113,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
     ///
     /// # Errors
     /// If what was announced before ends within blocks that are copied.
-    pub fn expect(&mut self, source: &Arc<Source>, blocks: &BlockMap, part: Range<u64>) -> io::Result<()> {
+    pub fn expect(&mut self, source: &Arc<Source>, blocks: &BlockMap, part: Range<RawPosition>) -> io::Result<()> {
         self.check_whole()?;
         let (position, spans) = (part.start, blocks.spans(part).into());
         self.awaited = Some(Awaited { source: Arc::clone(source), spans, position });
@@ -161,7 +162,7 @@ impl<W: Write + Send + 'static> GzipWriter<W> {
         &mut self,
         bytes: &[u8],
         span: &Span,
-        position: u64,
+        position: RawPosition,
         source: Arc<Source>,
     ) -> io::Result<usize> {
         let at = self.pending.len();
@@ -322,7 +323,7 @@ fn write_member<W: Write>(mut output: W, parts: &Receiver<Part>) -> io::Result<W
         match part {
             // The worker is gone only if it panicked, which is passed on when it is joined.
             Part::Piece(result) => bits.write_aligned(&result.recv().map_err(|_| gone())??)?,
-            Part::Blocks { source, bits: range } => bits.copy_blocks(&mut source.reader(range.start / 8), &range)?,
+            Part::Blocks { source, bits: range } => bits.copy_blocks(&mut source.reader(range.start.byte()), &range)?,
             Part::End { checksum, length } => {
                 let mut output = bits.finish()?;
                 member::write_trailer(&mut output, checksum, length)?;

@@ -6,22 +6,23 @@ use super::blocks::{BlockMap, Recorder};
 use super::member;
 use super::seek::{DISTANCE, SeekPoint};
 use super::zlib::{End, Inflate, Step};
+use crate::position::{RawPosition, StoredPosition};
 
 /// Reads the members of a gzip stream one after the other.
 pub struct BlockReader<R> {
     input: R,
     inflate: Inflate,
-    /// How many bytes of the blob were used.
-    stored: u64,
-    /// How many bytes of data were read.
-    raw: u64,
+    /// Where in the blob it is.
+    stored: StoredPosition,
+    /// Where in the data it is.
+    raw: RawPosition,
     recorder: Recorder,
     /// The member that the stream is in.
     member: Option<Member>,
     /// The last place found at which decompressing can begin, until it is taken.
     seek_point: Option<SeekPoint>,
     /// From where on in the data the next such place is wanted, and how far it is from one to the next at least.
-    next_seek_point: u64,
+    next_seek_point: RawPosition,
     seek_distance: u64,
 }
 
@@ -42,12 +43,12 @@ impl<R: BufRead> BlockReader<R> {
         let reader = BlockReader {
             input,
             inflate,
-            stored: 0,
-            raw: 0,
+            stored: StoredPosition::START,
+            raw: RawPosition::START,
             recorder: Recorder::default(),
             member: None,
             seek_point: None,
-            next_seek_point: DISTANCE,
+            next_seek_point: DISTANCE.into(),
             seek_distance: DISTANCE,
         };
         Ok(reader)
@@ -55,7 +56,7 @@ impl<R: BufRead> BlockReader<R> {
 
     /// The same, but with seek points at least so many bytes of data apart, instead of [`DISTANCE`].
     pub fn with_seek_distance(self, distance: u64) -> BlockReader<R> {
-        BlockReader { next_seek_point: distance, seek_distance: distance, ..self }
+        BlockReader { next_seek_point: distance.into(), seek_distance: distance, ..self }
     }
 
     /// The input.
@@ -75,18 +76,18 @@ impl<R: BufRead> BlockReader<R> {
     /// # Errors
     /// If the input ends before that place, or `skip` fails.
     pub fn seek(&mut self, point: &SeekPoint, skip: impl FnOnce(&mut R, u64) -> io::Result<()>) -> io::Result<bool> {
-        let first_byte = point.bit / 8;
+        let first_byte = point.bit.byte();
         // The last bytes of the data before may be made of bits of that very byte, and then it is used.
         let Some(distance) = first_byte.checked_sub(self.stored).filter(|_| point.raw > self.raw) else {
             return Ok(false);
         };
         skip(&mut self.input, distance)?;
-        let bits = (8 - point.bit % 8) % 8;
+        let bits = (8 - point.bit.bits_before()) % 8;
         let mut byte = [0];
         if bits > 0 {
             self.input.read_exact(&mut byte)?;
         }
-        self.inflate.resume(&point.window, bits as u32, byte[0])?;
+        self.inflate.resume(&point.window, bits, byte[0])?;
         (self.stored, self.raw) = (first_byte + u64::from(bits > 0), point.raw);
         self.member = Some(Member { checksum: crc32fast::Hasher::new(), length: 0, is_whole: false });
         Ok(true)
@@ -100,7 +101,7 @@ impl<R: BufRead> BlockReader<R> {
     fn begin_member(&mut self) -> io::Result<()> {
         self.stored += member::read_header(&mut self.input)?;
         self.inflate.reset();
-        self.recorder.member_begins(self.raw, self.stored * 8);
+        self.recorder.member_begins(self.raw, self.stored.first_bit());
         self.member = Some(Member { checksum: crc32fast::Hasher::new(), length: 0, is_whole: true });
         Ok(())
     }
@@ -126,7 +127,8 @@ impl<R: BufRead> BlockReader<R> {
         match end {
             End::Buffer | End::LastBlock => {}
             End::Block(unused) => {
-                let bit = self.stored * 8 - unused;
+                let damaged = || member::invalid("the compressed data is damaged");
+                let bit = self.stored.first_bit().before(unused).ok_or_else(damaged)?;
                 self.recorder.block_ends(self.raw, bit);
                 if self.raw >= self.next_seek_point
                     && let Some(window) = self.inflate.window()
@@ -210,7 +212,7 @@ mod tests {
             assert_eq!(read, data);
             assert_eq!(map, whole_map, "{count} {input_size}");
         }
-        assert_eq!(whole_map.stored_position(300_000), stream.len() as u64);
+        assert_eq!(whole_map.stored_position(300_000.into()), (stream.len() as u64).into());
     }
 
     #[test]
@@ -272,7 +274,7 @@ mod tests {
             Ok(())
         };
         for point in points {
-            let raw = point.raw as usize;
+            let raw = usize::try_from(u64::from(point.raw)).unwrap();
             for (read_before, can_be_left_out) in
                 [(0, true), (1, true), (raw - 1000, true), (raw, false), (raw + 1, false)]
             {
@@ -292,7 +294,7 @@ mod tests {
         let (_, stream) = long_stream();
         for (bit, raw) in [(1_000_003, 5 << 20), (8, DISTANCE), (stream.len() as u64 * 8 - 9, 9 << 20)] {
             let mut reader = BlockReader::new(&stream[..]).unwrap();
-            let point = SeekPoint { raw, bit, window: Box::new([7; super::super::WINDOW]) };
+            let point = SeekPoint { raw: raw.into(), bit: bit.into(), window: Box::new([7; super::super::WINDOW]) };
             let skipped = reader.seek(&point, |input, count| {
                 *input = &input[count as usize..];
                 Ok(())

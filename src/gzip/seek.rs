@@ -1,6 +1,7 @@
 //! Places in a gzip stream at which decompressing can begin.
 
 use super::WINDOW;
+use crate::position::{BitPosition, RawPosition};
 
 /// How far seek points are apart at least, in bytes of data.
 pub const DISTANCE: u64 = 4 << 20;
@@ -9,9 +10,9 @@ pub const DISTANCE: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeekPoint {
     /// The position in the data, in bytes.
-    pub raw: u64,
-    /// The position in the blob, in bits.
-    pub bit: u64,
+    pub raw: RawPosition,
+    /// The position in the blob.
+    pub bit: BitPosition,
     /// The data before it.
     pub window: Box<[u8; WINDOW]>,
 }

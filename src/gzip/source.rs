@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::error::{IoContext, PathError};
+use crate::position::StoredPosition;
 
 /// A blob that blocks are copied from.
 #[derive(Debug)]
@@ -23,12 +24,12 @@ impl Source {
     }
 
     /// A reader of the blob from this byte on.
-    pub(super) fn reader(&self, position: u64) -> impl Read {
+    pub(super) fn reader(&self, position: StoredPosition) -> impl Read {
         Reader { source: self, position }
     }
 
     /// A part of the blob.
-    pub(super) fn read_range(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+    pub(super) fn read_range(&self, range: Range<StoredPosition>) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(usize::MAX)];
         self.reader(range.start).read_exact(&mut bytes)?;
         Ok(bytes)
@@ -37,14 +38,14 @@ impl Source {
 
 struct Reader<'a> {
     source: &'a Source,
-    position: u64,
+    position: StoredPosition,
 }
 
 impl Read for Reader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         // The failure names the source, because whoever writes would take it for one of the output.
         let Source { file, path } = self.source;
-        let read = read_at(file, bytes, self.position)
+        let read = read_at(file, bytes, self.position.into())
             .map_err(|error| io::Error::new(error.kind(), PathError::new("read", path, error)))?;
         self.position += read as u64;
         Ok(read)

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::layer::{Entry, EntryId, EntryKind, EntryNumber, LayerNumber, LayerStack, PerEntry, PerLayer, Shadows};
 use crate::numbered::{NumberRange, NumberedVec};
+use crate::position::StoredPosition;
 use crate::windows::components::{Classifier, Component, ComponentId};
 
 pub use diff::Diff;
@@ -130,7 +131,7 @@ impl<'a> SizeModel<'a> {
         let mut sizes = PerLayer::with_capacity(stack.layers().len());
         let mut overhead = PerLayer::with_capacity(stack.layers().len());
         for (number, layer) in stack.layers().numbered() {
-            let mut position = 0;
+            let mut position = StoredPosition::START;
             let mut file = None;
             let mut of_layer: NumberedVec<EntryNumber, EntrySize> = NumberedVec::with_capacity(layer.entries.len());
             for (at, entry) in layer.entries.numbered() {
@@ -157,7 +158,7 @@ impl<'a> SizeModel<'a> {
                     file = Some(at);
                 }
             }
-            overhead.push(layer.stored_size.saturating_sub(position));
+            overhead.push(StoredPosition::from(layer.stored_size).saturating_sub(position));
             sizes.push(of_layer);
         }
         let mut model = SizeModel { stack, shadows, sizes: sizes.into(), classifier, overhead };

@@ -11,6 +11,7 @@ use crate::gzip::inflate::BlockReader;
 use crate::image::Digest;
 use crate::image::digest::Hasher;
 use crate::image::media_type::Compression;
+use crate::position::{RawPosition, StoredPosition};
 
 /// How many uncompressed bytes go through the pipeline at once.
 pub const PIECE: usize = 256 << 10;
@@ -39,7 +40,7 @@ pub(super) enum Decoder<R: Read> {
 /// A blob that is counted, and hashed unless its digest is known, as it is read.
 pub(super) struct Input<R> {
     buffer: BufReader<Blob<R>>,
-    position: u64,
+    position: StoredPosition,
 }
 
 struct Blob<R> {
@@ -118,7 +119,7 @@ impl<R: Read + Seek> Decoder<R> {
     pub(super) fn open(blob: R, with_blocks: bool, known_digest: Option<Digest>) -> io::Result<Decoder<R>> {
         let digest = known_digest.map_or_else(|| KnownOrHashed::Hashed(Hasher::new()), KnownOrHashed::Known);
         let blob = Blob { inner: blob, length: 0, digest };
-        let mut input = Input { buffer: BufReader::with_capacity(256 << 10, blob), position: 0 };
+        let mut input = Input { buffer: BufReader::with_capacity(256 << 10, blob), position: StoredPosition::START };
         Ok(match (sniff(input.fill_buf()?), with_blocks) {
             (Compression::None, _) => Decoder::Plain(input),
             (Compression::Gzip, true) => Decoder::GzipBlocks(Box::new(BlockReader::new(input)?)),
@@ -128,7 +129,7 @@ impl<R: Read + Seek> Decoder<R> {
     }
 
     /// The position in the blob.
-    pub(super) fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> StoredPosition {
         match self {
             Decoder::Plain(input) => input.position,
             Decoder::Gzip(decoder) => decoder.get_ref().position,
@@ -160,7 +161,7 @@ impl<R: Read + Seek> Decoder<R> {
     }
 
     /// The end of a blob of which all `raw` bytes were read.
-    pub(super) fn finish(self, raw: u64, places: Recorder) -> io::Result<BlobEnd> {
+    pub(super) fn finish(self, raw: RawPosition, places: Recorder) -> io::Result<BlobEnd> {
         let (compression, mut input, blocks) = match self {
             Decoder::Plain(input) => (Compression::None, input, None),
             Decoder::Gzip(decoder) => (Compression::Gzip, decoder.into_inner(), None),
@@ -178,7 +179,7 @@ impl<R: Read + Seek> Decoder<R> {
             KnownOrHashed::Known(digest) => digest,
             KnownOrHashed::Hashed(hasher) => hasher.finish(),
         };
-        let blocks = blocks.unwrap_or_else(|| places.finish(raw, stored_size));
+        let blocks = blocks.unwrap_or_else(|| places.finish(raw, stored_size.into()));
         Ok(BlobEnd { stored_size, digest, compression, blocks })
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EntryNumber, LayerNumber, LayerPath};
+use crate::position::RawPosition;
 
 /// What an entry is to a Windows host.
 ///
@@ -40,9 +41,9 @@ pub struct Entry {
     /// The target of a hard link, symbolic link or junction, as spelled.
     pub link: Option<Box<str>>,
     /// The position of its first header block; PAX and GNU headers that belong to it are included.
-    pub start: u64,
+    pub start: RawPosition,
     /// The position of its data, right behind its last header block.
-    pub data: u64,
+    pub data: RawPosition,
     /// The length of its data in bytes, without padding.
     pub size: u64,
     /// Win32 file attributes (`MSWINDOWS.fileattr`), if recorded.
@@ -87,7 +88,7 @@ pub const ATTRIBUTE_DIRECTORY: u32 = 0x10;
 
 impl Entry {
     /// The position right behind the entry: behind the padding of its data.
-    pub fn end(&self) -> u64 {
+    pub fn end(&self) -> RawPosition {
         self.data + self.size.next_multiple_of(BLOCK)
     }
 

@@ -23,6 +23,7 @@ use crate::image::Digest;
 use crate::image::digest::Hasher;
 pub use crate::image::media_type::Compression;
 use crate::numbered::{NumberRange, NumberedVec};
+use crate::position::{RawPosition, StoredPosition};
 
 /// The version of the stored form.
 pub const VERSION: u32 = 4;
@@ -44,7 +45,7 @@ pub struct LayerIndex {
     pub unpacked_size: u64,
     /// The position behind the last entry, where the mark of the archive's end begins. The padding of the last entry counts, even if
     /// the tar ends before it.
-    pub entries_end: u64,
+    pub entries_end: RawPosition,
     /// Whether nothing but zeros follows the last entry. Hosts do not look at what follows the mark of the end.
     pub ends_in_zeros: bool,
     /// Every entry, in the order of the tar. Their spans tile `0..entries_end`.
@@ -123,7 +124,7 @@ impl LayerIndex {
         let mut scanner = Scanner::with_limits(Limits::of_blob(stored_size, most_unpacked));
         let mut hasher = Hasher::new();
         let mut software = Software::default();
-        let mut stored_before = 0;
+        let mut stored_before = StoredPosition::START;
         let blob = for_each_piece(
             blob,
             Wanted { blocks: true, ..Wanted::default() },
@@ -201,7 +202,7 @@ impl LayerIndex {
     }
 
     /// About how many bytes of the blob a part of the tar takes. The parts of a layer add up to its size exactly.
-    pub fn stored_share(&self, raw: std::ops::Range<u64>) -> u64 {
+    pub fn stored_share(&self, raw: Range<RawPosition>) -> u64 {
         self.blocks.stored_position(raw.end).saturating_sub(self.blocks.stored_position(raw.start))
     }
 }
@@ -212,9 +213,9 @@ struct Software {
     /// How many entries are known not to be it.
     passed: usize,
     /// Where its data lies in the tar, once it is known.
-    data: Option<Range<u64>>,
+    data: Option<Range<RawPosition>>,
     /// How much of the tar has come.
-    position: u64,
+    position: RawPosition,
 }
 
 impl Software {
@@ -230,7 +231,7 @@ impl Software {
         self.position += bytes.len() as u64;
         let Some(data) = &self.data else { return };
         // What has come lies between the two positions, so that the difference is at most its length.
-        let inside = |position: u64| {
+        let inside = |position: RawPosition| {
             usize::try_from(position.clamp(start, self.position) - start).map_or(bytes.len(), |at| at.min(bytes.len()))
         };
         let part = &bytes[inside(data.start)..inside(data.end)];
@@ -250,7 +251,7 @@ fn is_software(path: &str) -> bool {
 
 /// Whether an index holds to what reading a layer always gives: positions that tile the tar, and numbers that lead somewhere.
 fn is_sound(index: &LayerIndex) -> bool {
-    let mut position = 0;
+    let mut position = RawPosition::START;
     for entry in &index.entries {
         let Some(end) = end_of(entry).filter(|_| entry.start == position) else { return false };
         let is_described = entry.security.is_none_or(|number| (number as usize) < index.security.len());
@@ -260,19 +261,19 @@ fn is_sound(index: &LayerIndex) -> bool {
         position = end;
     }
     // The padding of the last entry may be missing.
-    let data_end = index.entries.last().map_or(0, |entry| entry.data + entry.size);
+    let data_end = index.entries.last().map_or(RawPosition::START, |entry| entry.data + entry.size);
     position == index.entries_end
-        && data_end <= index.unpacked_size
+        && data_end <= index.unpacked_size.into()
         && index.remarks.is_sorted_by_key(|remark| remark.entry)
         && index.remarks.last().is_none_or(|remark| index.entries.get(remark.entry).is_some())
         && index.unpacked_size <= i64::MAX as u64
         && u32::try_from(index.entries.len()).is_ok()
-        && index.blocks.stored_position(u64::MAX) == index.stored_size
+        && index.blocks.stored_position(u64::MAX.into()) == index.stored_size.into()
         && index.registry.as_ref().is_none_or(RegistryVersion::is_printable)
 }
 
 /// The position behind an entry; nothing if its parts are not in order.
-fn end_of(entry: &Entry) -> Option<u64> {
+fn end_of(entry: &Entry) -> Option<RawPosition> {
     let headers = entry.data.checked_sub(entry.start)?;
     let end = entry.data.checked_add(entry.size.checked_next_multiple_of(BLOCK)?)?;
     (headers.is_multiple_of(BLOCK) && (BLOCK..=MOST_HEADERS).contains(&headers)).then_some(end)
@@ -291,8 +292,8 @@ pub(crate) mod tests {
             kind,
             path: LayerPath::new(name),
             link: None,
-            start: 0,
-            data: 0,
+            start: RawPosition::START,
+            data: RawPosition::START,
             size: 0,
             attributes: None,
             security: None,
@@ -305,13 +306,13 @@ pub(crate) mod tests {
 
     /// An index of entries whose sizes and names are set; they are put one behind the other, a header of one block each.
     pub(crate) fn index_with(mut entries: Vec<Entry>, stored_size: u64) -> LayerIndex {
-        let mut position = 0;
+        let mut position = RawPosition::START;
         for entry in &mut entries {
             entry.start = position;
             entry.data = position + BLOCK;
             position = entry.end();
         }
-        let unpacked_size = position + 2 * BLOCK;
+        let unpacked_size = (position + 2 * BLOCK).into();
         LayerIndex {
             digest: Digest::of(b"blob"),
             stored_size,
@@ -379,7 +380,7 @@ pub(crate) mod tests {
             },
             |index| index.entries[1.into()].start += 512,
             |index| index.entries[1.into()].data = index.entries[1.into()].start,
-            |index| index.entries[1.into()].data -= 1024,
+            |index| index.entries[1.into()].data = RawPosition::START,
             |index| index.entries[1.into()].data += 1,
             |index| index.entries[2.into()].size = u64::MAX,
             |index| index.entries[2.into()].size = u64::MAX - 1024,

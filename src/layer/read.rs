@@ -12,6 +12,7 @@ pub use super::decoder::{BlobEnd, PIECE};
 use super::seek_points::{SeekPoint, SeekPoints};
 use crate::gzip::blocks::Recorder;
 use crate::image::Digest;
+use crate::position::{RawPosition, StoredPosition};
 
 /// How many pieces may wait between two threads.
 const WAITING: usize = 8;
@@ -31,14 +32,14 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Unneeded {
     /// The parts, in order.
-    pub parts: VecDeque<Range<u64>>,
+    pub parts: VecDeque<Range<RawPosition>>,
     /// Places at which decompressing can go on.
     pub seek_points: SeekPoints<File>,
 }
 
 impl Unneeded {
     /// A place behind this one at which reading can go on without missing anything that is needed.
-    fn place_behind(&mut self, raw: u64) -> Option<SeekPoint> {
+    fn place_behind(&mut self, raw: RawPosition) -> Option<SeekPoint> {
         while self.parts.front().is_some_and(|part| part.end <= raw) {
             self.parts.pop_front();
         }
@@ -59,9 +60,9 @@ pub struct Piece {
     buffer: Vec<u8>,
     length: usize,
     /// The position of these bytes in the data. It is not the end of the piece before where something was left out.
-    pub raw: u64,
+    pub raw: RawPosition,
     /// The position in the blob where the reader stood behind these bytes.
-    pub stored: u64,
+    pub stored: StoredPosition,
     /// A place in or just before these bytes at which decompressing can begin, if one was found.
     pub seek_point: Option<SeekPoint>,
 }
@@ -89,7 +90,7 @@ pub fn for_each_piece<E: From<io::Error>>(
             let mut unneeded = wanted.unneeded;
             let mut blob = Decoder::open(blob, wanted.blocks, wanted.known_digest)?;
             let mut places = Recorder::default();
-            let mut raw = 0;
+            let mut raw = RawPosition::START;
             loop {
                 if let Some(point) = unneeded.as_mut().and_then(|unneeded| unneeded.place_behind(raw))
                     && blob.seek(&point)?
@@ -166,8 +167,12 @@ mod tests {
         (data, blob, digest, file)
     }
 
-    fn everything(data: &[u8]) -> VecDeque<Range<u64>> {
-        std::iter::once(0..data.len() as u64).collect()
+    fn everything(data: &[u8]) -> VecDeque<Range<RawPosition>> {
+        parts([(0, data.len() as u64)])
+    }
+
+    fn parts<const N: usize>(ends: [(u64, u64); N]) -> VecDeque<Range<RawPosition>> {
+        ends.map(|(start, end)| RawPosition::range(start..end)).into()
     }
 
     #[test]
@@ -178,28 +183,28 @@ mod tests {
         for (parts, left_out) in [
             (VecDeque::new(), 0..=0),
             // Nothing shorter than the distance of two seek points is sure to be left out.
-            ([M..2 * M, 9 * M..9 * M + 5].into(), 0..=M),
-            (VecDeque::from_iter(std::iter::once(0..13 * M)), 8 * M..=13 * M),
-            ([2 * M..8 * M, 11 * M..all].into(), 8 * M..=all - 9 * M),
+            (parts([(M, 2 * M), (9 * M, 9 * M + 5)]), 0..=M),
+            (parts([(0, 13 * M)]), 8 * M..=13 * M),
+            (parts([(2 * M, 8 * M), (11 * M, all)]), 8 * M..=all - 9 * M),
             (everything(&data), all - 5 * M..=all),
         ] {
             for known_digest in [None, Some(digest)] {
                 let seek_points = SeekPoints::new(file.reopen().unwrap(), digest).unwrap();
                 let unneeded = Unneeded { parts: parts.clone(), seek_points };
                 let wanted = Wanted { blocks: true, known_digest, unneeded: Some(unneeded) };
-                let (mut position, mut skipped) = (0, 0);
+                let (mut position, mut skipped) = (RawPosition::START, 0);
                 let end = for_each_piece(Cursor::new(&blob), wanted, |piece| {
                     let gap = position..piece.raw;
                     let is_unneeded = parts.iter().any(|part| part.start <= gap.start && gap.end <= part.end);
                     assert!(gap.is_empty() || is_unneeded, "{gap:?} of {parts:?}");
                     skipped += gap.end - gap.start;
-                    let from = piece.raw as usize;
+                    let from = usize::try_from(u64::from(piece.raw)).unwrap();
                     assert!(piece.bytes() == &data[from..from + piece.bytes().len()], "{from}");
                     position = piece.raw + piece.bytes().len() as u64;
                     io::Result::Ok(())
                 })
                 .unwrap();
-                assert_eq!((position, end.digest, end.stored_size), (all, digest, blob.len() as u64));
+                assert_eq!((position, end.digest, end.stored_size), (all.into(), digest, blob.len() as u64));
                 assert!(left_out.contains(&skipped), "{skipped} bytes left out of {parts:?}");
             }
         }

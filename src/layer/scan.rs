@@ -16,6 +16,7 @@ use super::path::{FoldedPath, LayerPath};
 use super::pax;
 use super::records::{Records, Remark};
 use super::spelling::spell;
+use crate::position::RawPosition;
 
 /// The longest extended header that is read, in bytes: the limit of Go's `archive/tar`.
 pub const MAX_EXTENDED_HEADER: u64 = 1 << 20;
@@ -141,7 +142,7 @@ pub struct Scan {
     /// The different values of `MSWINDOWS.rawsd`.
     pub security: Vec<Box<str>>,
     /// The position behind the last entry and the padding that it should have.
-    pub entries_end: u64,
+    pub entries_end: RawPosition,
     /// Whether nothing but zeros follows the last entry.
     pub ends_in_zeros: bool,
     /// The number of bytes that were fed.
@@ -222,7 +223,7 @@ impl Scanner {
             }
             _ => return Err(self.error(ScanProblem::Truncated)),
         }
-        let entries_end = self.entries.last().map_or(0, Entry::end);
+        let entries_end = self.entries.last().map_or(RawPosition::START, Entry::end);
         Ok(Scan {
             entries: self.entries,
             remarks: self.remarks,
@@ -354,8 +355,8 @@ impl Scanner {
         let records = Records::read(body).unwrap_or_default();
         let entry = Entry {
             kind: EntryKind::Other(b'g'),
-            start: self.start,
-            data: begin,
+            start: self.start.into(),
+            data: begin.into(),
             size: body.len() as u64,
             modified: 0,
             checksum: crc32fast::hash(body),
@@ -396,8 +397,8 @@ impl Scanner {
         if matches!(entry.kind, EntryKind::HardLink | EntryKind::Symlink | EntryKind::Junction) {
             entry.link = Some(spell(link).into());
         }
-        entry.start = self.start;
-        entry.data = data;
+        entry.start = self.start.into();
+        entry.data = data.into();
         entry.size = size;
         entry.modified = records.modified.unwrap_or(header.modified);
         let head = match entry.kind {
@@ -424,8 +425,8 @@ impl Scanner {
             kind: EntryKind::File,
             path: LayerPath::new(spell(path)),
             link: None,
-            start: 0,
-            data: 0,
+            start: RawPosition::START,
+            data: RawPosition::START,
             size: 0,
             attributes: None,
             security: None,

@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use crate::gzip::WINDOW;
 pub use crate::gzip::seek::{DISTANCE, SeekPoint};
 use crate::image::Digest;
+use crate::position::{BitPosition, RawPosition};
 
 /// The version of the stored form.
 pub const VERSION: u32 = 1;
@@ -23,8 +24,8 @@ const RECORD: u64 = (HEADER + WINDOW) as u64;
 /// The record of a seek point of a blob.
 pub fn encode(point: &SeekPoint, blob: &Digest) -> Vec<u8> {
     let mut record = vec![0; 4];
-    record.extend(point.raw.to_le_bytes());
-    record.extend(point.bit.to_le_bytes());
+    record.extend(u64::from(point.raw).to_le_bytes());
+    record.extend(u64::from(point.bit).to_le_bytes());
     record.extend(point.window.as_slice());
     let checksum = checksum(blob, &record).to_le_bytes();
     record[..4].copy_from_slice(&checksum);
@@ -39,10 +40,10 @@ fn decode(record: &[u8], blob: &Digest) -> Option<SeekPoint> {
     (u32::from_le_bytes(sum) == checksum(blob, record)).then_some(SeekPoint { raw, bit, window })
 }
 
-fn positions(header: &[u8]) -> Option<(u64, u64)> {
+fn positions(header: &[u8]) -> Option<(RawPosition, BitPosition)> {
     let (_, positions) = header.split_first_chunk::<4>()?;
     let (&raw, bit) = positions.split_first_chunk()?;
-    Some((u64::from_le_bytes(raw), u64::from_le_bytes(*bit.first_chunk()?)))
+    Some((u64::from_le_bytes(raw).into(), u64::from_le_bytes(*bit.first_chunk()?).into()))
 }
 
 fn checksum(blob: &Digest, record: &[u8]) -> u32 {
@@ -68,7 +69,7 @@ impl<R: Read + Seek> SeekPoints<R> {
     }
 
     /// The last seek point at or before a position in the data, unless it is damaged.
-    pub fn last_before(&mut self, raw: u64) -> io::Result<Option<SeekPoint>> {
+    pub fn last_before(&mut self, raw: RawPosition) -> io::Result<Option<SeekPoint>> {
         let (mut from, mut to) = (0, self.count);
         while from < to {
             let middle = from + (to - from) / 2;
@@ -107,7 +108,8 @@ mod tests {
     use super::*;
 
     fn point(number: u64) -> SeekPoint {
-        SeekPoint { raw: number * DISTANCE, bit: number * 12_345_677, window: Box::new([number as u8; WINDOW]) }
+        let (raw, bit) = ((number * DISTANCE).into(), (number * 12_345_677).into());
+        SeekPoint { raw, bit, window: Box::new([number as u8; WINDOW]) }
     }
 
     fn stored(blob: &Digest) -> Vec<u8> {
@@ -127,9 +129,9 @@ mod tests {
             (DISTANCE * 4, Some(4)),
             (u64::MAX, Some(5)),
         ] {
-            assert_eq!(points.last_before(raw).unwrap(), number.map(point), "{raw}");
+            assert_eq!(points.last_before(raw.into()).unwrap(), number.map(point), "{raw}");
         }
-        assert_eq!(SeekPoints::new(Cursor::new(Vec::new()), blob).unwrap().last_before(9).unwrap(), None);
+        assert_eq!(SeekPoints::new(Cursor::new(Vec::new()), blob).unwrap().last_before(9.into()).unwrap(), None);
     }
 
     #[test]
@@ -142,15 +144,15 @@ mod tests {
             bytes[2 * (HEADER + WINDOW) + damaged] ^= 1;
             let mut points = SeekPoints::new(Cursor::new(bytes), blob).unwrap();
             assert!(!points.are_sound().unwrap(), "{damaged}");
-            let found = points.last_before(3 * DISTANCE).unwrap();
+            let found = points.last_before((3 * DISTANCE).into()).unwrap();
             assert!(found.is_none_or(|found| found == point(2)), "{damaged}");
-            assert_eq!(points.last_before(2 * DISTANCE).unwrap(), Some(point(2)), "{damaged}");
+            assert_eq!(points.last_before((2 * DISTANCE).into()).unwrap(), Some(point(2)), "{damaged}");
         }
         let mut points = SeekPoints::new(Cursor::new(&sound), Digest::of(b"another")).unwrap();
-        assert_eq!(points.last_before(DISTANCE).unwrap(), None);
+        assert_eq!(points.last_before(DISTANCE.into()).unwrap(), None);
         // One that was cut off.
         let mut points = SeekPoints::new(Cursor::new(&sound[..HEADER + WINDOW + 5]), blob).unwrap();
         assert!(!points.are_sound().unwrap());
-        assert_eq!(points.last_before(u64::MAX).unwrap(), Some(point(1)));
+        assert_eq!(points.last_before(u64::MAX.into()).unwrap(), Some(point(1)));
     }
 }

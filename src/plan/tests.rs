@@ -16,11 +16,12 @@ use crate::gzip::BlockMap;
 use crate::image::Digest;
 use crate::image::media_type::Compression;
 use crate::layer::{Entry, EntryKind, LayerIndex, LayerPath};
+use crate::position::RawPosition;
 use crate::profile::{KeepRule, PatternSet, RemoveRule};
 
 /// An entry in short: `dir/` is a directory, `name -> target` a hard link, `.wh.` a whiteout, `a:b` a stream, all else a file
 /// of 1000 bytes.
-fn entry(text: &str, start: u64) -> Entry {
+fn entry(text: &str, start: RawPosition) -> Entry {
     let (name, link) = text.split_once(" -> ").map_or((text, None), |(name, link)| (name, Some(link)));
     let path = LayerPath::new(name.trim_end_matches('/'));
     let kind = match () {
@@ -49,11 +50,11 @@ fn entry(text: &str, start: u64) -> Entry {
 fn layer(names: &[&str]) -> Arc<LayerIndex> {
     let mut entries: Vec<Entry> = Vec::new();
     for name in names {
-        let start = entries.last().map_or(0, Entry::end);
+        let start = entries.last().map_or(RawPosition::START, Entry::end);
         entries.push(entry(name, start));
     }
-    let entries_end = entries.last().map_or(0, Entry::end);
-    let length = entries_end + 1024;
+    let entries_end = entries.last().map_or(RawPosition::START, Entry::end);
+    let length = u64::from(entries_end) + 1024;
     Arc::new(LayerIndex {
         digest: Digest::of(names.join("\n").as_bytes()),
         stored_size: length / 2,
@@ -469,7 +470,7 @@ fn contents(
 }
 
 /// Where the data of an entry of the result came from, by its layer and its position in that.
-type Origins = BTreeMap<(LayerNumber, u64), EntryId>;
+type Origins = BTreeMap<(LayerNumber, RawPosition), EntryId>;
 
 /// The entries of the result, each with the entry that its data came from in its position.
 fn carried_out(stack: &LayerStack, plan: &Plan) -> (PerLayer<NumberedVec<EntryNumber, Entry>>, Origins) {

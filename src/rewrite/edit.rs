@@ -11,6 +11,7 @@ use crate::layer::header::{self, HeaderEdit};
 use crate::layer::{Entry, EntryId, EntryNumber, LayerIndex, LayerNumber, LayerStack};
 use crate::numbered::{NumberRange, NumberedVec};
 use crate::plan::{Action, Plan};
+use crate::position::RawPosition;
 
 /// Edits a layer's tar as it streams by.
 pub(super) struct Editor<'a> {
@@ -19,12 +20,12 @@ pub(super) struct Editor<'a> {
     actions: &'a NumberedVec<EntryNumber, Action>,
     layer: LayerNumber,
     /// The parts of the tar that stay as they are and were not announced to the writer yet.
-    kept: VecDeque<Range<u64>>,
+    kept: VecDeque<Range<RawPosition>>,
     /// Which entries are set aside for others.
     sources: NumberedVec<EntryNumber, bool>,
     /// The entry that the stream is in, and those that are still to come.
     entries: Peekable<Zip<NumberRange<EntryNumber>, Iter<'a, Entry>>>,
-    position: u64,
+    position: RawPosition,
     /// The headers of an entry that changes, as far as they have come.
     headers: Vec<u8>,
 }
@@ -42,19 +43,19 @@ impl<'a> Editor<'a> {
             kept: kept_parts(index, actions),
             sources,
             entries: index.entries.numbered().peekable(),
-            position: 0,
+            position: RawPosition::START,
             headers: Vec::new(),
         }
     }
 
     /// The parts of the tar that the editor can do without.
-    pub(super) fn unneeded(&self) -> VecDeque<Range<u64>> {
+    pub(super) fn unneeded(&self) -> VecDeque<Range<RawPosition>> {
         let goes = |number| matches!(self.actions[number], Action::Remove(_)) && !self.sources[number];
         parts(self.index, goes).collect()
     }
 
     /// Goes on at a later place: what is before it was left out, because it is not needed.
-    pub(super) fn skip_to(&mut self, position: u64) {
+    pub(super) fn skip_to(&mut self, position: RawPosition) {
         while self.entries.next_if(|(_, entry)| entry.end() <= position).is_some() {}
         self.position = position;
     }
@@ -197,7 +198,7 @@ const BLOCK_LENGTH: usize = 512;
 /// The padding that the tar of a layer lacks behind the data of its last entry.
 pub(super) fn missing_padding(index: &LayerIndex) -> &'static [u8] {
     const PADDING: [u8; BLOCK_LENGTH] = [0; BLOCK_LENGTH];
-    let missing = index.entries_end.saturating_sub(index.unpacked_size);
+    let missing = index.entries_end.saturating_sub(index.unpacked_size.into());
     PADDING.get(..usize::try_from(missing).unwrap_or(0)).unwrap_or_default()
 }
 
@@ -214,9 +215,9 @@ pub(super) fn with_streams(index: &LayerIndex, entries: &[EntryNumber]) -> Numbe
 }
 
 /// The parts of a layer's tar that stay as they are, as long as they can be; the mark of the archive's end stays too.
-fn kept_parts(index: &LayerIndex, actions: &NumberedVec<EntryNumber, Action>) -> VecDeque<Range<u64>> {
+fn kept_parts(index: &LayerIndex, actions: &NumberedVec<EntryNumber, Action>) -> VecDeque<Range<RawPosition>> {
     let mut kept: VecDeque<_> = parts(index, |number| actions[number] == Action::Keep).collect();
-    let end = index.entries_end..index.unpacked_size;
+    let end = index.entries_end..index.unpacked_size.into();
     if end.is_empty() || !index.ends_in_zeros {
         return kept;
     }
@@ -228,7 +229,10 @@ fn kept_parts(index: &LayerIndex, actions: &NumberedVec<EntryNumber, Action>) ->
 }
 
 /// The parts of a layer's tar that consist of such entries, as long as they can be.
-pub(super) fn parts(index: &LayerIndex, is_such: impl Fn(EntryNumber) -> bool) -> impl Iterator<Item = Range<u64>> {
+pub(super) fn parts(
+    index: &LayerIndex,
+    is_such: impl Fn(EntryNumber) -> bool,
+) -> impl Iterator<Item = Range<RawPosition>> {
     let mut such = index.entries.numbered().filter(move |(number, _)| is_such(*number)).peekable();
     std::iter::from_fn(move || {
         let (_, first) = such.next()?;

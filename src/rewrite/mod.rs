@@ -27,6 +27,7 @@ use crate::layer::read::{Unneeded, Wanted, for_each_piece};
 use crate::layer::seek_points::SeekPoints;
 use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, LayerPath, LayerStack};
 use crate::plan::Plan;
+use crate::position::{RawPosition, StoredPosition};
 
 use crate::store::Temporary;
 pub use output::{LayerWriter, Settings, WriteError};
@@ -89,7 +90,7 @@ pub struct SourceBlob<'a> {
 
 impl SourceBlob<'_> {
     /// What is wanted of the blob where these parts of the tar are not needed.
-    fn wanted(self, index: &LayerIndex, parts: VecDeque<Range<u64>>) -> Wanted {
+    fn wanted(self, index: &LayerIndex, parts: VecDeque<Range<RawPosition>>) -> Wanted {
         let opened = self.seek_points.map(|path| SeekPoints::new(File::open(path)?, index.digest));
         let seek_points = opened.transpose().unwrap_or_else(|error| {
             tracing::info!(%error, "seek points cannot be read");
@@ -129,7 +130,7 @@ pub fn rewrite_layer(
     let file = File::open(blob.path).context_path("open", blob.path)?;
     blob.offer_blocks(index, layer, spool)?;
     let mut editor = edit::Editor::new(stack, plan, layer);
-    let mut stored_before = 0;
+    let mut stored_before = StoredPosition::START;
     let wanted = blob.wanted(index, editor.unneeded());
     let end = for_each_piece(file, wanted, |piece| -> Result<(), RewriteError> {
         editor.skip_to(piece.raw);
@@ -159,7 +160,7 @@ pub fn set_aside(
     let wanted = edit::with_streams(index, entries);
     let unneeded = edit::parts(index, |number| !wanted[number]).collect();
     let mut entries = index.entries.numbered().peekable();
-    let (mut position, mut stored_before) = (0, 0);
+    let (mut position, mut stored_before) = (RawPosition::START, StoredPosition::START);
     let end = for_each_piece(file, blob.wanted(index, unneeded), |piece| -> Result<(), RewriteError> {
         let mut bytes = piece.bytes();
         while entries.next_if(|(_, entry)| entry.end() <= piece.raw).is_some() {}

@@ -11,6 +11,7 @@ use crate::image::digest::{Hasher, Hashing};
 use crate::image::media_type::Compression;
 use crate::layer::LayerIndex;
 use crate::layer::scan::{ScanError, Scanner};
+use crate::position::RawPosition;
 use crate::store::Temporary;
 
 /// How layers are compressed.
@@ -85,7 +86,12 @@ impl LayerWriter {
 
     /// Announces that what is written next is this part of a source's data, so that what its blocks are need not be found out again.
     /// A writer that does not copy blocks takes no notice.
-    pub fn expect(&mut self, source: &Arc<Source>, blocks: &BlockMap, part: Range<u64>) -> Result<(), PathError> {
+    pub fn expect(
+        &mut self,
+        source: &Arc<Source>,
+        blocks: &BlockMap,
+        part: Range<RawPosition>,
+    ) -> Result<(), PathError> {
         match &mut self.encoder {
             Encoder::Gzip(encoder) if !self.recompress => {
                 encoder.expect(source, blocks, part).context_path("write to", &self.path)

@@ -126,7 +126,7 @@ pub(super) const TAR_END: Rule = Rule {
 
 fn tar_end(context: &Context, found: &mut Findings) {
     for (number, index) in context.subject.stack.layers().numbered() {
-        if index.entries_end > index.unpacked_size {
+        if index.entries_end > index.unpacked_size.into() {
             let message =
                 "the tar ends before the padding of its last entry: hosts read it, and other programs may not";
             let finding = Finding::warning(message);

@@ -116,7 +116,7 @@ enum Edit {
     Insert(u64),
 }
 
-fn copied_bytes(map: &BlockMap, part: Range<u64>) -> u64 {
+fn copied_bytes(map: &BlockMap, part: Range<RawPosition>) -> u64 {
     let spans = map.spans(part).into_iter();
     spans.filter(|span| span.blocks == Use::Copy).map(|span| span.raw.end - span.raw.start).sum()
 }
@@ -130,8 +130,8 @@ fn edited(stream: &Stream, edits: &[Edit], level: u32, threads: usize, write_siz
         match *edit {
             Edit::Keep(length) => {
                 let end = (position + length).min(stream.data.len() as u64);
-                copied += copied_bytes(&stream.map, position..end);
-                gzip.expect(&stream.source, &stream.map, position..end).unwrap();
+                copied += copied_bytes(&stream.map, RawPosition::range(position..end));
+                gzip.expect(&stream.source, &stream.map, RawPosition::range(position..end)).unwrap();
                 for part in stream.data[position as usize..end as usize].chunks(write_size) {
                     gzip.write_all(part).unwrap();
                     expected.extend_from_slice(part);
@@ -180,9 +180,9 @@ fn blocks_far_from_cuts_are_copied() {
 fn copied_blocks_must_be_written_as_a_whole() {
     let stream = stored_stream(&encode(&sample(1_000_000, 3), 6, 1, 1 << 20));
     let mut gzip = GzipWriter::new(Vec::new(), 6, 1);
-    gzip.expect(&stream.source, &stream.map, 0..900_000).unwrap();
+    gzip.expect(&stream.source, &stream.map, RawPosition::range(0..900_000)).unwrap();
     gzip.write_all(&stream.data[..100_000]).unwrap();
-    assert!(gzip.expect(&stream.source, &stream.map, 0..0).is_err());
+    assert!(gzip.expect(&stream.source, &stream.map, RawPosition::range(0..0)).is_err());
     assert!(gzip.finish().is_err());
 }
 
@@ -194,7 +194,7 @@ fn a_source_that_cannot_be_read_is_named() {
     std::fs::write(&path, b"short").unwrap();
     let source = Arc::new(Source::open(&path).unwrap());
     let mut gzip = GzipWriter::new(Vec::new(), 6, 1);
-    gzip.expect(&source, &stream.map, 0..100_000).unwrap();
+    gzip.expect(&source, &stream.map, RawPosition::range(0..100_000)).unwrap();
     gzip.write_all(&stream.data).unwrap();
     assert_eq!(gzip.finish().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use super::source::Source;
 use super::tokens::{Token, for_each_token};
+use crate::position::{BitPosition, RawPosition};
 use block_writer::{BlockWriter, LONGEST_MATCH, SHORTEST_MATCH};
 use matcher::Matcher;
 
@@ -23,28 +24,28 @@ pub struct Hint {
     /// Which of the bytes at hand.
     pub bytes: Range<usize>,
     /// Where they come from: the position of the first one in the data of the source.
-    pub position: u64,
+    pub position: RawPosition,
     /// The blob that the blocks are in.
     pub source: Arc<Source>,
     /// Where the data of the blocks begins.
-    pub begin: u64,
-    /// The blocks, as positions in the blob in bits.
-    pub bits: Range<u64>,
+    pub begin: RawPosition,
+    /// The blocks, as positions in the blob.
+    pub bits: Range<BitPosition>,
 }
 
 impl Hint {
     /// The position in the data of the source that the bytes end at.
-    pub fn end(&self) -> u64 {
+    pub fn end(&self) -> RawPosition {
         self.position + self.bytes.len() as u64
     }
 
     /// Whether these are its blocks.
-    pub fn has_blocks(&self, source: &Arc<Source>, bits: &Range<u64>) -> bool {
+    pub fn has_blocks(&self, source: &Arc<Source>, bits: &Range<BitPosition>) -> bool {
         Arc::ptr_eq(&self.source, source) && self.bits == *bits
     }
 
     /// Whether the blocks of the next hint can be read together with those before, which are these bits.
-    fn is_read_with(&self, &Range { start, end }: &Range<u64>, next: &Hint) -> bool {
+    fn is_read_with(&self, &Range { start, end }: &Range<BitPosition>, next: &Hint) -> bool {
         Arc::ptr_eq(&self.source, &next.source)
             && (self.bits.start..=end).contains(&next.bits.start)
             && self.end() <= next.position
@@ -92,10 +93,10 @@ impl<'a> Recoder<'a> {
                 bits.end = bits.end.max(next.bits.end);
                 count += 1;
             }
-            let stored = first.source.read_range(bits.start / 8..bits.end.div_ceil(8))?;
+            let stored = first.source.read_range(bits.start.byte()..bits.end.next_byte())?;
             let (group, others) = rest.split_at(count);
             let (mut group, mut position) = (group, first.begin);
-            for_each_token(&stored, (bits.start % 8) as u32, |token| {
+            for_each_token(&stored, bits.start.bits_before(), |token| {
                 let begin = position;
                 position += u64::from(token.length());
                 recoder.follow(token, begin, &mut group)
@@ -108,7 +109,7 @@ impl<'a> Recoder<'a> {
     }
 
     /// Takes over a token that begins at this position of the source, as far as it is one of the bytes of these hints.
-    fn follow(&mut self, token: Token, begin: u64, hints: &mut &[Hint]) -> ControlFlow<()> {
+    fn follow(&mut self, token: Token, begin: RawPosition, hints: &mut &[Hint]) -> ControlFlow<()> {
         let end = begin + u64::from(token.length());
         while let Some((hint, others)) = hints.split_first() {
             if end <= hint.position {
@@ -200,8 +201,9 @@ mod tests {
 
     fn hint(source: &Arc<Source>, bytes: Range<usize>, position: u64) -> Hint {
         let mut stored = Vec::new();
-        source.reader(0).read_to_end(&mut stored).unwrap();
-        Hint { bytes, position, source: Arc::clone(source), begin: 0, bits: 0..stored.len() as u64 * 8 }
+        source.reader(0.into()).read_to_end(&mut stored).unwrap();
+        let bits = BitPosition::range(0..stored.len() as u64 * 8);
+        Hint { bytes, position: position.into(), source: Arc::clone(source), begin: 0.into(), bits }
     }
 
     fn decode(output: &[u8]) -> Vec<u8> {
@@ -236,7 +238,7 @@ mod tests {
     fn a_source_that_is_too_short_is_an_error() {
         let source = source(b"short");
         let mut hint = hint(&source, 0..5, 0);
-        hint.bits.end = 1 << 20;
+        hint.bits.end = (1 << 20).into();
         assert_eq!(recode(b"short", 0, &[hint]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 

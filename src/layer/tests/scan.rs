@@ -82,7 +82,7 @@ fn every_kind_of_entry_is_told() {
     assert_eq!(found.entries[6].whiteout_target().as_deref(), Some("Files/gone"));
     assert_eq!(found.security, [Box::from("AQAA")]);
     assert_eq!((found.entries[1].security, found.entries[8].security), (Some(0), Some(0)));
-    assert_eq!(found.entries_end, tar.len() as u64 - 1024);
+    assert_eq!(u64::from(found.entries_end), tar.len() as u64 - 1024);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_spans_of_entries_tile_the_tar_whatever_the_pieces() {
         tar.extend(entry("Files/e", FILE, &[], &[]));
         let tar = end(tar);
         let whole = scan(&tar, tar.len()).unwrap();
-        let mut position = 0;
+        let mut position = 0.into();
         for entry in &whole.entries {
             assert_eq!(entry.start, position);
             position = entry.end();
@@ -247,10 +247,10 @@ proptest! {
             let mut theirs = theirs.unwrap();
             prop_assert_eq!(mine.path.as_str().as_bytes(), &*theirs.path_bytes());
             prop_assert_eq!(mine.size, theirs.size());
-            prop_assert_eq!(mine.data, theirs.raw_file_position());
+            prop_assert_eq!(u64::from(mine.data), theirs.raw_file_position());
             let mut data = Vec::new();
             theirs.read_to_end(&mut data).unwrap();
-            prop_assert_eq!(&tar[mine.data as usize..(mine.data + mine.size) as usize], &data[..]);
+            prop_assert_eq!(&tar[u64::from(mine.data) as usize..u64::from(mine.data + mine.size) as usize], &data[..]);
             count += 1;
         }
         prop_assert_eq!(count, files.len());

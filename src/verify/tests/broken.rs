@@ -96,7 +96,7 @@ const ORDER: &[Case] = &[
     ("entry-types", Warning, |image| image.add(0, entry(EntryKind::Other(b'g'), "pax_global_header"))),
     ("parents-first", Error, |image| image.add(0, entry(EntryKind::Other(b'g'), "Files/none/pax"))),
     ("tar-end", Warning, |image| {
-        image.layers[0].entries_end = 1024;
+        image.layers[0].entries_end = 1024.into();
         image.layers[0].unpacked_size = 1000;
     }),
     ("windows-records", Error, |image| image.remark(0, "Files/License.txt", Oddity::Attributes)),
