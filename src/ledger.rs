@@ -18,7 +18,8 @@ use serde::Serialize;
 
 use crate::image::Digest;
 use crate::layer::LayerNumber;
-use crate::plan::{self, KeepReason, Plan, RuleOutcome};
+use crate::numbered::NumberedVec;
+use crate::plan::{self, KeepReason, OutputNumber, Plan, RuleOutcome};
 use crate::profile::{RemoveRule, RuleSet};
 
 /// The version of the ledger's form. Fields are only ever added to a version.
@@ -47,7 +48,7 @@ pub struct Ledger {
     /// Digest of all profiles together.
     pub profile_digest: Digest,
     /// The layers, from the base upward.
-    pub layers: Vec<Layer>,
+    pub layers: NumberedVec<OutputNumber, Layer>,
     /// What each rule saved.
     pub rules: Vec<Rule>,
     /// The keep rules, with what they name in vain.
@@ -349,7 +350,7 @@ impl Kept {
 
 impl Totals {
     /// Adds the layers up.
-    pub fn of(layers: &[Layer]) -> Totals {
+    pub fn of(layers: &NumberedVec<OutputNumber, Layer>) -> Totals {
         let mut totals = Totals::default();
         for layer in layers {
             if let Some(before) = &layer.before {
@@ -367,7 +368,7 @@ impl Totals {
 
 impl Pull {
     /// What nodes pull for these layers.
-    pub fn of(layers: &[Layer]) -> Pull {
+    pub fn of(layers: &NumberedVec<OutputNumber, Layer>) -> Pull {
         let original: Vec<&LayerState> = layers.iter().filter_map(|layer| layer.before.as_ref()).collect();
         let is_shared = |layer: &&Layer| original.iter().any(|state| state.digest == layer.after.digest);
         Pull {

@@ -6,11 +6,39 @@
 //! ```
 //! use winslim::layer::LayerNumber;
 //! use winslim::numbered::NumberedVec;
+//! use winslim::plan::OutputNumber;
+//! use winslim::profile::{PatternNumber, PatternSet};
 //!
-//! let sizes: NumberedVec<LayerNumber, u64> = vec![100, 20].into();
-//! for (layer, size) in sizes.numbered() {
-//!     assert_eq!(sizes[layer], *size);
+//! let layers: NumberedVec<LayerNumber, &str> = vec!["base", "servicing"].into();
+//! for (number, layer) in layers.numbered() {
+//!     assert_eq!(layers[number], *layer);
 //! }
+//! let outputs: NumberedVec<OutputNumber, &str> = vec!["base"].into();
+//! assert_eq!(outputs[OutputNumber::from(0)], "base");
+//! let patterns = PatternSet::parse(&["Windows"])?;
+//! assert_eq!(patterns.patterns()[PatternNumber::from(0)].as_str(), "Windows");
+//! # Ok::<(), winslim::profile::PatternError>(())
+//! ```
+//!
+//! A number of another kind does not compile. The number of a layer of the source cannot index the layers of the result:
+//!
+//! ```compile_fail,E0308
+//! use winslim::layer::LayerNumber;
+//! use winslim::numbered::NumberedVec;
+//! use winslim::plan::OutputNumber;
+//!
+//! let outputs: NumberedVec<OutputNumber, &str> = vec!["base"].into();
+//! assert_eq!(outputs[LayerNumber::from(0)], "base");
+//! ```
+//!
+//! The number of a rule cannot index patterns:
+//!
+//! ```compile_fail,E0308
+//! use winslim::profile::{PatternSet, RuleNumber};
+//!
+//! let patterns = PatternSet::parse(&["Windows"])?;
+//! assert_eq!(patterns.patterns()[RuleNumber::from(0)].as_str(), "Windows");
+//! # Ok::<(), winslim::profile::PatternError>(())
 //! ```
 
 use std::fmt;

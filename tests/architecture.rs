@@ -55,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "image",
             "layer",
             "ledger",
+            "numbered",
             "plan",
             "profile",
             "progress",

@@ -9,6 +9,8 @@ use crate::layer::{LayerIndex, LayerNumber};
 use crate::ledger::{
     Base, Keep, Kept, Layer, LayerOutcome, LayerState, Ledger, Outcome, Profile, Pull, Role, Rule, SCHEMA, Totals,
 };
+use crate::numbered::NumberedVec;
+use crate::plan::OutputNumber;
 use crate::profile::RuleSet;
 use crate::transport::Reference;
 
@@ -65,7 +67,7 @@ pub(super) fn ledger(
     }
 }
 
-fn layers(base: &BaseImage<'_>, slimmed: &Slimmed, documents: &Documents) -> Vec<Layer> {
+fn layers(base: &BaseImage<'_>, slimmed: &Slimmed, documents: &Documents) -> NumberedVec<OutputNumber, Layer> {
     let mut created_by = base.image.config.history.iter().filter(|line| !line.empty_layer).map(|line| &line.created_by);
     let types_before: Vec<&str> = base.image.manifest.layers.iter().map(|layer| layer.media_type.as_str()).collect();
     let types_after: Vec<&str> = documents.manifest.layers.iter().map(|layer| layer.media_type.as_str()).collect();

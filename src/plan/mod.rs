@@ -13,6 +13,7 @@ mod alone;
 mod layer_set;
 mod links;
 mod matcher;
+mod output;
 mod pinned;
 mod programs;
 mod remove;
@@ -28,6 +29,7 @@ use crate::numbered::NumberedVec;
 use crate::profile::pattern::TooManyPatterns;
 use crate::profile::{KeepNumber, RuleNumber, RuleSet, Shadowed};
 
+pub use output::OutputNumber;
 pub use programs::lost_programs;
 pub use savings::{KeepOutcome, LayerSummary, RuleOutcome};
 pub use select::{KeepReason, Kept};

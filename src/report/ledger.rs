@@ -8,6 +8,7 @@ use super::page::Page;
 use super::plan::{InVain, words};
 use super::table::Table;
 use crate::ledger::{Layer, Ledger};
+use crate::plan::OutputNumber;
 use crate::text::Event;
 
 /// The most rules, by what they saved, that the summary shows.
@@ -52,7 +53,7 @@ pub fn events(ledger: &Ledger) -> Vec<Event> {
         "unpackedBefore": totals.unpacked_before,
         "unpackedAfter": totals.unpacked_after,
     });
-    let layers = ledger.layers.iter().enumerate().map(|(number, layer)| {
+    let layers = ledger.layers.numbered().map(|(number, layer)| {
         let before = layer.before.as_ref().map_or(0, |before| before.compressed);
         let after = &layer.after;
         let fields = json!({ "layer": number, "before": before, "after": after.compressed, "digest": after.digest });
@@ -72,7 +73,7 @@ pub fn events(ledger: &Ledger) -> Vec<Event> {
 
 fn layers(ledger: &Ledger) -> Table {
     let mut table = Table::new(&["layer", "before", "after", "change", "unpacked", "after", ""], &[1, 2, 3, 4, 5]);
-    for (number, layer) in ledger.layers.iter().enumerate() {
+    for (number, layer) in ledger.layers.numbered() {
         table.row(row(number, layer));
     }
     let totals = &ledger.totals;
@@ -88,7 +89,7 @@ fn layers(ledger: &Ledger) -> Table {
     table
 }
 
-fn row(number: usize, layer: &Layer) -> [String; 7] {
+fn row(number: OutputNumber, layer: &Layer) -> [String; 7] {
     let (compressed, unpacked) = layer.before.as_ref().map_or((0, 0), |before| (before.compressed, before.unpacked));
     [
         format!("{number} {}", layer.role.word()),

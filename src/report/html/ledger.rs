@@ -3,6 +3,7 @@
 use super::savings::{kept_table, layer_table, rule_table, size_tiles};
 use super::{Bar, Cell, Document, Part, Tile};
 use crate::ledger::{Layer, Ledger};
+use crate::plan::OutputNumber;
 use crate::report::bytes::ByteSize;
 use crate::text::Shown;
 
@@ -10,8 +11,8 @@ use crate::text::Shown;
 pub fn page(ledger: &Ledger) -> Shown {
     let version = ledger.base.os_version.as_deref().unwrap_or("without a version");
     let profiles: Vec<&str> = ledger.profiles.iter().map(|profile| profile.name.as_str()).collect();
-    let part = |(number, layer): (usize, &Layer), size| Part { label: name(number, layer), size, dead: 0 };
-    let layers = || ledger.layers.iter().enumerate();
+    let part = |(number, layer): (OutputNumber, &Layer), size| Part { label: name(number, layer), size, dead: 0 };
+    let layers = || ledger.layers.numbered();
     let before = layers().filter_map(|it| it.1.before.as_ref().map(|before| part(it, before.compressed))).collect();
     let after = layers().map(|it| part(it, it.1.after.compressed)).collect();
     Document {
@@ -49,11 +50,11 @@ fn tiles(ledger: &Ledger) -> Vec<Tile> {
     tiles
 }
 
-fn name(number: usize, layer: &Layer) -> String {
+fn name(number: OutputNumber, layer: &Layer) -> String {
     format!("{number} {}", layer.role.word())
 }
 
-fn layer_row(number: usize, layer: &Layer) -> Vec<Cell> {
+fn layer_row(number: OutputNumber, layer: &Layer) -> Vec<Cell> {
     let before = |size: fn(&crate::ledger::LayerState) -> u64| layer.before.as_ref().map_or(0, size);
     vec![
         name(number, layer).into(),
