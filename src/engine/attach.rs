@@ -1,37 +1,62 @@
-//! Attaching the ledger to an image.
+//! Attaching documents to an image, as its referrers.
 
 use super::error::EngineError;
 use super::event::Event;
-use super::result::Documents;
 use super::session::Session;
 use crate::image::edit::{EMPTY_CONFIG, make_referrer};
-use crate::image::{Descriptor, Digest};
+use crate::image::{Descriptor, Digest, Document};
 use crate::ledger::{Ledger, MEDIA_TYPE};
 use crate::text::Shown;
 use crate::transport::{LocalBlob, Target, TransportError};
 
-/// Attaches the ledger to the pushed image. A registry that refuses it gets the image all the same; what it says is a warning.
+/// A document that goes with an image.
+#[derive(Debug, Clone)]
+pub struct Attachment {
+    /// What it is to people, with its article: `the ledger`.
+    pub name: &'static str,
+    /// The media type of its content, and the type of the artifact that holds it.
+    pub media_type: &'static str,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Attachment {
+    /// A ledger, as JSON.
+    pub fn ledger(ledger: &Ledger) -> Attachment {
+        Attachment { name: "the ledger", media_type: MEDIA_TYPE, content: Shown::json(ledger).as_bytes().to_vec() }
+    }
+}
+
+/// Attaches documents to the manifest of a pushed image, in their order. A registry that refuses one keeps the image all the same,
+/// and that is an event.
 pub(super) async fn attach(
-    ledger: &Ledger,
-    documents: &Documents,
+    subject: &Document,
+    attachments: &[Attachment],
     target: &Target,
     session: &Session,
 ) -> Result<(), EngineError> {
-    let text = Shown::json(ledger);
-    let subject = &documents.manifest.document;
-    let attached = async {
-        let digest = put_bytes(text.as_bytes(), target, session).await?;
-        put_bytes(EMPTY_CONFIG, target, session).await?;
-        let blob = Descriptor { media_type: MEDIA_TYPE.to_owned(), digest, size: text.len() as u64, urls: Vec::new() };
-        target.put_referrer(subject, &make_referrer(subject, MEDIA_TYPE, &blob)).await
-    };
-    match attached.await {
-        Err(TransportError::Registry(refusal)) if refusal.is_refusal() => {
-            session.tell(&Event::LedgerRefused(&refusal));
-            Ok(())
+    for attachment in attachments {
+        let name = attachment.name;
+        match put(subject, attachment, target, session).await {
+            Err(TransportError::Registry(error)) if error.is_refusal() => {
+                session.tell(&Event::AttachmentRefused { name, error: &error });
+            }
+            attached => attached.map_err(|error| EngineError::Attach { name, error })?,
         }
-        attached => attached.map_err(EngineError::Attach),
     }
+    Ok(())
+}
+
+async fn put(
+    subject: &Document,
+    attachment: &Attachment,
+    target: &Target,
+    session: &Session,
+) -> Result<(), TransportError> {
+    put_bytes(&attachment.content, target, session).await?;
+    put_bytes(EMPTY_CONFIG, target, session).await?;
+    let blob = Descriptor::of_content(attachment.media_type, &attachment.content);
+    target.put_referrer(subject, &make_referrer(subject, attachment.media_type, &blob)).await
 }
 
 /// Puts small content at a target.

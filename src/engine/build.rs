@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join_all;
 
-use super::attach::attach;
+use super::attach::{Attachment, attach};
 use super::base::FoundImage;
 use super::built::Built;
 use super::cache::Cache;
@@ -137,7 +137,8 @@ async fn attach_ledgers(
             }
             if documents.changed && options.attach {
                 // An image that did not change has no build to record.
-                attach(&ledger, documents, target, session).await?;
+                let subject = &documents.manifest.document;
+                attach(subject, &[Attachment::ledger(&ledger)], target, session).await?;
             }
             ledgers.push(ledger);
         }

@@ -150,9 +150,15 @@ pub enum EngineError {
     /// The config could not be put at the target.
     #[error("cannot push the config")]
     PushConfig(#[source] TransportError),
-    /// The ledger could not be attached to the image, for another reason than a refusal.
-    #[error("cannot attach the ledger to the image")]
-    Attach(#[source] TransportError),
+    /// Something could not be attached to the image, for another reason than a refusal.
+    #[error("cannot attach {name} to the image")]
+    Attach {
+        /// What it is, with its article.
+        name: &'static str,
+        /// Why.
+        #[source]
+        error: TransportError,
+    },
     /// The results cannot join the index at the target.
     #[error("cannot add to what `{target}` leads to")]
     Append {

@@ -50,8 +50,13 @@ pub enum Event<'a> {
         /// Why.
         error: &'a TransportError,
     },
-    /// A registry refused the ledger. The image is there all the same.
-    LedgerRefused(&'a RegistryError),
+    /// A registry refused something that goes with the image. The image is there all the same.
+    AttachmentRefused {
+        /// What it refused, with its article.
+        name: &'static str,
+        /// Why.
+        error: &'a RegistryError,
+    },
     /// The tag of a target led to images that it does not lead to any more.
     Replaced {
         /// The target.
@@ -89,9 +94,9 @@ impl fmt::Display for Event<'_> {
             Event::CacheUnwritable { cache, error } => {
                 write!(f, "the image is pushed, but the cache `{cache}` cannot be written: {error}")
             }
-            Event::LedgerRefused(refusal) => write!(
+            Event::AttachmentRefused { name, error } => write!(
                 f,
-                "the ledger is not attached to the image: {refusal}; --no-attach does without, and --ledger FILE writes it"
+                "{name} is not attached to the image: {error}; --no-attach does without, and --ledger FILE writes it"
             ),
             Event::Replaced { target, platforms } => write!(
                 f,

@@ -32,6 +32,7 @@ mod session;
 mod slim;
 mod targets;
 
+pub use attach::Attachment;
 pub use base::{BaseImage, FoundImage, FoundImages, find, find_all};
 pub use blobs::{CheckedBlobs, check_blobs};
 pub use build::{Build, Delivery, Job};

@@ -13,6 +13,7 @@ pub mod layout;
 mod listing;
 mod local;
 pub mod reference;
+mod referrers;
 pub mod registry;
 mod source;
 mod target;

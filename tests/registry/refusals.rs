@@ -1,5 +1,10 @@
 //! Registries that refuse what most take: the image gets there all the same, or it already is there.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+use winslim::image::Digest;
+use winslim::image::media_type::{OCI_INDEX, OCI_MANIFEST};
 use winslim::transport::registry::{Registry, RegistryError};
 
 use super::fault::{Fault, FaultProxy, fault};
@@ -84,6 +89,51 @@ fn a_failure_that_is_no_refusal_still_ends_the_build() {
     });
     scene.build(&registry.reference("slim:one"), &[]).fails(1, &["cannot attach the ledger to the image"]);
     assert_eq!(registry.tagged("slim:one"), None);
+}
+
+#[test]
+fn two_writers_of_a_list_of_referrers_lose_nothing() {
+    let scene = Scene::new();
+    let other = Digest::of(b"the other's").to_string();
+    // What another writer puts in place of each of the first lists, which it has not read.
+    let list = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"{OCI_MANIFEST}","digest":"{other}","size":11}}]}}"#
+    );
+    let start = |others: usize| {
+        let (writes, list) = (AtomicUsize::new(0), list.clone());
+        OddRegistry::start(move |request, _| {
+            if is_list(request) {
+                writes.fetch_add(1, Ordering::Relaxed);
+            }
+            let asked = request.method == "GET" && request.target.contains("/manifests/sha256-");
+            let is_replaced = (1..=others).contains(&writes.load(Ordering::Relaxed));
+            (asked && is_replaced).then(|| Response::new(200, list.clone()).with("content-type", OCI_INDEX))
+        })
+    };
+    let written = |registry: &OddRegistry| -> Vec<Value> {
+        let lists = registry.requests().into_iter().filter(is_list);
+        lists.map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
+    };
+
+    let registry = start(2);
+    let outcome = scene.build(&registry.reference("slim:one"), &[]);
+    assert!(!outcome.stderr.contains("warning:"), "{outcome:#?}");
+    outcome.done();
+    let lists = written(&registry);
+    assert_eq!(lists.len(), 3);
+    let digests = |list: &Value| -> Vec<String> {
+        let entries = list["manifests"].as_array().unwrap().iter();
+        entries.map(|entry| entry["digest"].as_str().unwrap().to_owned()).collect()
+    };
+    let ledger = digests(&lists[0]).remove(0);
+    assert_eq!(digests(&lists[2]), [other.clone(), ledger]);
+
+    // Somebody who never stops.
+    let registry = start(usize::MAX);
+    let outcome = scene.build(&registry.reference("slim:one"), &[]);
+    assert!(outcome.stderr.contains("others keep replacing it"), "{outcome:#?}");
+    outcome.done();
+    assert_eq!(written(&registry).len(), 5);
 }
 
 #[test]

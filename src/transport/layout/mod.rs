@@ -10,6 +10,7 @@ pub mod target;
 use serde_json::{Value, json};
 
 use super::reference::LocalReference;
+use super::referrers;
 use crate::image::document::field;
 use crate::image::{Descriptor, Digest, Document, Index, IndexEntry, media_type};
 
@@ -135,16 +136,15 @@ fn is_artifact(entry: &Value) -> bool {
     entry.get("artifactType").is_some() && tag_of(entry).is_none()
 }
 
-/// Lists an artifact that refers to an image, so that readers of the layout find it: without a tag, and with its type, as oras
-/// does. (The image specification has no place for referrers in a layout.)
+/// Lists an artifact that refers to an image, so that readers of the layout find it.
 pub(super) fn add_referrer(index: &mut Value, artifact: &Document) {
-    let mut entry = Descriptor::of(artifact).to_value();
-    let artifact_type = field(artifact.value(), "artifactType").cloned();
-    entry["artifactType"] = artifact_type.unwrap_or_else(|| json!("application/octet-stream"));
-    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut)
-        && !entries.iter().any(|old| old.get("digest") == entry.get("digest"))
-    {
-        entries.push(entry);
+    if let Some(entries) = index.get_mut("manifests").and_then(Value::as_array_mut) {
+        let is_new = referrers::add(entries, artifact);
+        let annotations = entries.last_mut().filter(|_| is_new).and_then(|entry| entry.get_mut("annotations"));
+        // A name would make it an image that people can ask for.
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            annotations.retain(|key, _| key != REF_NAME && key != CONTAINERD_NAME);
+        }
     }
 }
 
@@ -186,7 +186,9 @@ mod tests {
     #[test]
     fn referrers_are_listed_once_and_are_no_images() {
         let mut index = empty_index();
-        let artifact = Document::from_value(media_type::OCI_MANIFEST, json!({"artifactType": "a/b"}));
+        let annotations = json!({REF_NAME: "x", CONTAINERD_NAME: "x", "kept": "y"});
+        let artifact = json!({"artifactType": "a/b", "annotations": annotations});
+        let artifact = Document::from_value(media_type::OCI_MANIFEST, artifact);
         set_tag(&mut index, &document(1), None, None);
         add_referrer(&mut index, &artifact);
         add_referrer(&mut index, &artifact);
@@ -195,6 +197,7 @@ mod tests {
         assert_eq!(wanted(&index, "oci:d"), Ok(document(2).digest()));
         assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
         assert_eq!(index["manifests"][1]["artifactType"], "a/b", "many readers take the first entry");
+        assert_eq!(index["manifests"][1]["annotations"], json!({"kept": "y"}));
     }
 
     #[test]

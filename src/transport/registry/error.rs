@@ -93,6 +93,14 @@ pub enum RegistryError {
         /// The HTTP status and the registry's own words.
         answer: String,
     },
+    /// Other writers replace a list of referrers again and again.
+    #[error(
+        "cannot add to the list `{list}`: others keep replacing it; try again when no other build pushes this image"
+    )]
+    ListIsReplaced {
+        /// The list.
+        list: String,
+    },
     /// An answer names a host that winslim does not go to.
     #[error("cannot {action}: {registry} leads to {host}, {reason}")]
     Misled {
@@ -178,6 +186,7 @@ impl RegistryError {
             | RegistryError::UnknownManifest { .. }
             | RegistryError::UnknownRepository { .. }
             | RegistryError::NoRepository { .. }
+            | RegistryError::ListIsReplaced { .. }
             | RegistryError::UnknownBlob { .. }
             | RegistryError::ForeignLayer { .. }
             | RegistryError::Unauthorized { .. }

@@ -8,10 +8,10 @@ use super::challenge::Challenge;
 use super::docker_config::DockerConfig;
 use super::problem::{Answer, Problem, retry_after};
 use super::pull::{ContentRange, announced_digest, read_document};
-use super::referrer::with_entry;
 use super::upload::{resolve, taken};
 use crate::image::{Document, Index, Manifest};
 use crate::transport::RegistryReference;
+use crate::transport::referrers::with_entry;
 
 /// What came of reading.
 #[derive(Debug, Default)]
