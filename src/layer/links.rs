@@ -8,9 +8,7 @@
 use std::sync::Arc;
 
 use super::path::NameMap;
-use super::{
-    EntryId, EntryKind, EntryNumber, FoldedPath, LayerIndex, LayerNumber, LayerStack, NameId, Names, PerEntry, PerLayer,
-};
+use super::{EntryId, EntryKind, EntryNumber, FoldedPath, LayerIndex, LayerNumber, NameId, Names, PerEntry, PerLayer};
 use crate::numbered::{NumberedVec, number};
 
 number! {
@@ -108,10 +106,15 @@ impl LinkGroups {
     }
 
     /// The entry that a Windows host finds for a link at this place which is to lead to that entry, under its own name.
-    pub fn resolve_to(&self, stack: &LayerStack, link: EntryId, target: EntryId) -> Option<EntryId> {
-        let name = stack.names().of(target);
-        let text = stack.entry(target).path.as_str();
-        self.crowds.resolve(stack.layers(), stack.names(), link, text, name)
+    pub(super) fn resolve_to(
+        &self,
+        layers: &PerLayer<Arc<LayerIndex>>,
+        names: &Names,
+        link: EntryId,
+        target: EntryId,
+    ) -> Option<EntryId> {
+        let text = layers[target.layer].entries[target.entry].path.as_str();
+        self.crowds.resolve(layers, names, link, text, names.of(target))
     }
 
     /// The group that an entry belongs to, or nothing for a file with one name and for what is no file.

@@ -9,7 +9,7 @@ use super::EntryNumber;
 use super::base64::decoded_length;
 use super::path::NameMap;
 use super::pax;
-use super::scan::ScanProblem;
+use super::problem::ScanProblem;
 
 /// Something about an entry that only [`crate::verify`] asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -41,6 +41,11 @@ impl LayerStack {
         &self.links
     }
 
+    /// The entry that a Windows host finds for a link at this place which is to lead to that entry, under its own name.
+    pub fn resolve_link(&self, link: EntryId, target: EntryId) -> Option<EntryId> {
+        self.links.resolve_to(&self.layers, &self.names, link, target)
+    }
+
     /// An entry. The number must come from this stack.
     pub fn entry(&self, id: EntryId) -> &Entry {
         &self.layers[id.layer].entries[id.entry]

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::counted::{Counted, PerCause, credited, data, signed, weight};
 use super::layer_set::LayerSet;
 use super::links::Settler;
-use super::savings::{Counted, PerCause, credited, data, signed, weight};
 use super::{Action, Cause};
 use crate::layer::links::Group;
 use crate::layer::path::NameMap;

@@ -99,7 +99,7 @@ struct Survivors {
 impl Survivors {
     fn first_for(&mut self, stack: &LayerStack, link: EntryId) -> Option<EntryId> {
         while let Some(&survivor) = self.names.get(self.passed) {
-            if stack.links().resolve_to(stack, link, survivor) == Some(survivor) {
+            if stack.resolve_link(link, survivor) == Some(survivor) {
                 return Some(survivor);
             }
             self.passed += 1;

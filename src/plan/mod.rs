@@ -9,7 +9,10 @@
 
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
+mod action;
 mod alone;
+mod counted;
+mod error;
 mod layer_set;
 mod links;
 mod matcher;
@@ -23,52 +26,18 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
+use self::counted::Counted;
 use self::pinned::Pinned;
-use crate::layer::{EntryId, EntryNumber, LayerNumber, LayerStack, PerEntry, PerLayer};
+use crate::layer::{EntryNumber, LayerNumber, LayerStack, PerEntry, PerLayer};
 use crate::numbered::NumberedVec;
-use crate::profile::pattern::TooManyPatterns;
-use crate::profile::{KeepNumber, RuleNumber, RuleSet, Shadowed};
+use crate::profile::{KeepNumber, RuleSet, Shadowed};
 
+pub use action::{Action, Cause, LayerLimit};
+pub use error::PlanError;
 pub use output::OutputNumber;
 pub use programs::lost_programs;
 pub use savings::{KeepOutcome, LayerSummary, RuleOutcome};
 pub use select::{KeepReason, Kept};
-
-/// What happens to one entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// It stays, byte for byte.
-    Keep,
-    /// It goes.
-    Remove(Cause),
-    /// It stays a hard link, but points to this entry's name.
-    Retarget(EntryId),
-    /// It becomes the holder of its link group, with the data and the metadata of this entry.
-    Promote(EntryId),
-}
-
-/// Why an entry goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
-    /// The rule with this number in [`RuleSet::removes`] removes its name.
-    Rule(RuleNumber),
-    /// A layer above replaces or deletes it.
-    Shadowed,
-    /// It is a whiteout, and what it deleted is gone.
-    Whiteout,
-}
-
-/// How far a layer may change, as a build found out by trying.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum LayerLimit {
-    /// As the rules want it.
-    #[default]
-    Free,
-    /// No data of a lower layer moves into it: it had become larger than it was.
-    NoPromotion,
-    /// It stays as it is: it had become larger than it was even so.
-    Untouched,
-}
 
 /// A plan for an image.
 #[derive(Debug, Clone)]
@@ -106,23 +75,6 @@ impl LayerPlan {
     }
 }
 
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PlanError {
-    /// Rules with `match = "required"` matched nothing.
-    #[error("nothing in this image matches {}, though the profile says `match = \"required\"`", .0.join(" or "))]
-    RequiredMatchedNothing(Vec<String>),
-    /// More layers than Windows accepts.
-    #[error("the image has {0} layers; Windows accepts at most 127")]
-    TooManyLayers(usize),
-    /// The patterns of all rules together are too many.
-    #[error(transparent)]
-    Patterns(#[from] TooManyPatterns),
-    /// There are more rules than numbers.
-    #[error("the profiles have too many rules")]
-    TooManyRules,
-}
-
 /// The most layers that a Windows container may have.
 const MOST_LAYERS: usize = 127;
 
@@ -155,8 +107,7 @@ pub fn plan(stack: &LayerStack, rules: &RuleSet, limits: &[LayerLimit]) -> Resul
         let mut actions = remove::decide(stack, &selection, &shadowed, &limits);
         let refused = links::promote(stack, &mut actions, &limits);
         if refused.is_empty() {
-            let counted =
-                savings::Counted { stack, rules, selection: &selection, shadowed: &shadowed, actions: &actions };
+            let counted = Counted { stack, rules, selection: &selection, shadowed: &shadowed, actions: &actions };
             let outcomes = counted.outcomes(&silent);
             return Ok(finish(stack, outcomes, savings::keep_outcomes(rules, silent), selection, actions));
         }

@@ -4,17 +4,14 @@
 //! by the rule that removes its last name: superseded names count as gone before any rule, and then the rules come in their
 //! order. Every byte is credited to one rule, so that all of them together are the difference between before and after.
 
-use std::ops::{Index, IndexMut};
-
 use super::alone;
+use super::counted::{Counted, PerCause, data, signed, weight};
 use super::matcher::Silent;
-use super::select::Selection;
-use super::shadow::Droppable;
 use super::{Action, Cause};
 use crate::layer::links::{Group, GroupNumber};
-use crate::layer::{Entry, EntryId, EntryKind, EntryNumber, LayerNumber, LayerStack, PerEntry};
+use crate::layer::{EntryId, EntryKind, EntryNumber, LayerNumber, LayerStack};
 use crate::numbered::{NumberRange, NumberedVec};
-use crate::profile::{KeepNumber, RuleNumber, RuleSet, Shadowed};
+use crate::profile::{KeepNumber, RuleSet, Shadowed};
 
 /// What one rule does to an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,55 +69,6 @@ pub struct LayerSummary {
 /// The name under which superseded entries are counted.
 pub const SHADOWED: &str = "layers/shadowed";
 
-/// What is counted: a plan before it is given away.
-pub(super) struct Counted<'a> {
-    pub(super) stack: &'a LayerStack,
-    pub(super) rules: &'a RuleSet,
-    pub(super) selection: &'a Selection,
-    pub(super) shadowed: &'a Droppable,
-    pub(super) actions: &'a PerEntry<Action>,
-}
-
-/// Something for each rule that removes, and for what goes because it is superseded.
-pub(super) struct PerCause<T> {
-    rules: NumberedVec<RuleNumber, T>,
-    superseded: T,
-}
-
-impl<T: Clone> PerCause<T> {
-    pub(super) fn filled(rules: &RuleSet, value: T) -> PerCause<T> {
-        PerCause { rules: rules.removes.same_length(value.clone()), superseded: value }
-    }
-}
-
-impl<T> Index<Cause> for PerCause<T> {
-    type Output = T;
-
-    fn index(&self, cause: Cause) -> &T {
-        match credited(cause) {
-            Cause::Rule(rule) => &self.rules[rule],
-            Cause::Shadowed | Cause::Whiteout => &self.superseded,
-        }
-    }
-}
-
-impl<T> IndexMut<Cause> for PerCause<T> {
-    fn index_mut(&mut self, cause: Cause) -> &mut T {
-        match credited(cause) {
-            Cause::Rule(rule) => &mut self.rules[rule],
-            Cause::Shadowed | Cause::Whiteout => &mut self.superseded,
-        }
-    }
-}
-
-/// What a cause counts as: a whiteout loses its meaning when what it deletes is dropped as superseded.
-pub(super) fn credited(cause: Cause) -> Cause {
-    match cause {
-        Cause::Rule(_) => cause,
-        Cause::Shadowed | Cause::Whiteout => Cause::Shadowed,
-    }
-}
-
 /// What becomes of the data of a link group.
 #[derive(Debug, Clone, Copy)]
 struct GroupFate {
@@ -155,10 +103,6 @@ impl Counted<'_> {
         outcomes.superseded.alone = alone.superseded;
         let superseded = (self.rules.shadowed == Shadowed::Drop).then_some(outcomes.superseded);
         outcomes.rules.into_iter().chain(superseded).collect()
-    }
-
-    pub(super) fn action(&self, id: EntryId) -> Action {
-        self.actions[id]
     }
 
     fn count(&self, outcomes: &mut PerCause<RuleOutcome>) {
@@ -279,23 +223,4 @@ pub(super) fn summarize(
     }
     summary.compressed_after = (summary.compressed_before + moved_in).saturating_sub(freed);
     summary
-}
-
-/// The bytes of a file with its alternate data streams.
-pub(super) fn weight(stack: &LayerStack, file: EntryId) -> u64 {
-    let layer = &stack.layers()[file.layer];
-    let streams = layer.entries.slice(layer.streams_of(file.entry)).iter().map(|stream| stream.size).sum::<u64>();
-    data(stack.entry(file)) + streams
-}
-
-/// Bytes as a number that can also be less than nothing. The index refuses layers that do not fit.
-pub(super) fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-pub(super) fn data(entry: &Entry) -> u64 {
-    match entry.kind {
-        EntryKind::File | EntryKind::Stream => entry.size,
-        _ => 0,
-    }
 }

@@ -15,7 +15,7 @@ use super::*;
 use crate::gzip::BlockMap;
 use crate::image::Digest;
 use crate::image::media_type::Compression;
-use crate::layer::{Entry, EntryKind, LayerIndex, LayerPath};
+use crate::layer::{Entry, EntryId, EntryKind, LayerIndex, LayerPath};
 use crate::position::RawPosition;
 use crate::profile::{KeepRule, PatternSet, RemoveRule};
 

@@ -7,74 +7,31 @@
 pub mod additions;
 pub mod cache;
 pub mod edit;
+mod error;
 pub mod output;
 pub mod spool;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{IoContext, PathError, reason};
+use crate::error::{IoContext, PathError};
 use crate::gzip::Source;
 use crate::image::Digest;
 use crate::image::digest::Hasher;
 use crate::image::media_type::Compression;
-use crate::layer::header::HeaderError;
 use crate::layer::read::{Unneeded, Wanted, for_each_piece};
 use crate::layer::seek_points::SeekPoints;
-use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, LayerPath, LayerStack};
+use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, LayerStack};
 use crate::plan::Plan;
 use crate::position::{RawPosition, StoredPosition};
 
 use crate::store::Temporary;
+pub use error::RewriteError;
 pub use output::{LayerWriter, Settings, WriteError};
 pub use spool::Spool;
-
-/// Why a layer could not be rewritten.
-#[derive(Debug, thiserror::Error)]
-pub enum RewriteError {
-    /// The blob cannot be decompressed.
-    #[error("the layer cannot be decompressed: {}", reason(.0))]
-    Read(#[from] io::Error),
-    /// A file cannot be read or written.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// The new layer cannot be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The headers of an entry are not what the index says.
-    #[error("{path}: {error}")]
-    Header {
-        /// The name of the entry.
-        path: LayerPath,
-        /// What is wrong.
-        error: HeaderError,
-    },
-    /// The blob is not the one that was indexed.
-    #[error("the layer has changed since it was indexed: its digest was {expected} and is {actual}; get it again")]
-    Changed {
-        /// The digest of the indexed blob.
-        expected: Digest,
-        /// The digest of what was read now.
-        actual: Digest,
-    },
-    /// The new layer is not what was written.
-    #[error(
-        "the new layer reads back as {actual}, and not as {expected}; this is a mistake in winslim, please report it"
-    )]
-    ReadBack {
-        /// The digest of what was written.
-        expected: Digest,
-        /// The digest of what was read.
-        actual: Digest,
-    },
-    /// The data of an entry that another one takes over is not there.
-    #[error("the data of `{0}` was not set aside; this is a mistake in winslim, please report it")]
-    NotSetAside(LayerPath),
-}
 
 /// The blob of a layer that is read again.
 #[derive(Debug, Clone, Copy)]
