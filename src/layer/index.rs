@@ -285,6 +285,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::layer::LayerPath;
+    use crate::layer::records::Oddity;
 
     /// An index of entries of these kinds and names, each with a header of one block and no data.
     pub(crate) fn index_of(entries: &[(EntryKind, &str)]) -> LayerIndex {
@@ -362,6 +363,22 @@ pub(crate) mod tests {
         let index = LayerIndex::read(Cursor::new(tar), |_| {}).unwrap();
         let checksums: Vec<u32> = index.entries.iter().map(|entry| entry.checksum).collect();
         assert_eq!(checksums, [crc32fast::hash("some data".repeat(100).as_bytes()), 0]);
+    }
+
+    /// Indexes are kept in caches and shared: other bytes for the same layer need another [`VERSION`].
+    #[test]
+    fn the_stored_form_changes_with_its_version_only() {
+        let mut index = index_of(&[
+            (EntryKind::Directory, "Files"),
+            (EntryKind::File, "Files/a"),
+            (EntryKind::HardLink, "Files/b"),
+        ]);
+        index.entries[1.into()].security = Some(0);
+        index.entries[2.into()].link = Some("Files/a".into());
+        index.remarks.push(Remark { entry: 1.into(), what: Oddity::CreationTime });
+        index.security.push("AQAA".into());
+        let expected = "cd64f0d59a2952631ae3d185d30b22660889ffaa317644fb97f4ec819aeed039";
+        assert_eq!((VERSION, Digest::of(&index.encode()).hex().as_str()), (4, expected));
     }
 
     #[test]
