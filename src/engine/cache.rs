@@ -15,7 +15,7 @@ use crate::image::{Compression, Descriptor, Digest, Document, Manifest};
 use crate::layer::{LayerIndex, LayerStack};
 use crate::plan::LayerLimit;
 use crate::rewrite::cache::{CacheEntry, LONGEST_PACKED, key, pack_layer, pack_limits};
-use crate::transport::{Artifacts, LocalBlob, Reference, RegistryReference, TransportError};
+use crate::transport::{Artifacts, LocalBlob, Reference, RegistryReference, Tag, TransportError};
 
 /// The media type of a packed entry, and of the artifact that it is in.
 const ENTRY: &str = "application/vnd.winslim.cache.v1+zstd";
@@ -175,7 +175,7 @@ impl<'a> Cache<'a> {
         let blobs: Vec<Descriptor> =
             [Some(entry.clone()), layer.as_ref().map(|(blob, ..)| blob.clone())].into_iter().flatten().collect();
         let manifest: Document = make_artifact(ENTRY, &blobs);
-        let present = to.find(&tag(key)).await?;
+        let present = to.find(&Tag::of_cache_entry(key)).await?;
         if entry.size > LONGEST_PACKED || present.is_some_and(|present| present.document.digest() == manifest.digest())
         {
             return Ok(());
@@ -191,7 +191,7 @@ impl<'a> Cache<'a> {
         let store = &self.session.store;
         let path = store.blob_path(&store.put(&packed)?);
         to.put_blob(&entry, &path, None, progress).await?;
-        to.put(&tag(key), &manifest, store, progress).await?;
+        to.put(&Tag::of_cache_entry(key), &manifest, store, progress).await?;
         tracing::info!(%key, cache = %to.name(), bytes = entry.size, "cache entry written");
         Ok(())
     }
@@ -229,7 +229,7 @@ impl<'a> Cache<'a> {
         artifacts: &Artifacts,
         key: &Digest,
     ) -> Result<Option<(CacheEntry, Manifest)>, TransportError> {
-        let Some(manifest) = artifacts.find(&tag(key)).await? else { return Ok(None) };
+        let Some(manifest) = artifacts.find(&Tag::of_cache_entry(key)).await? else { return Ok(None) };
         let Some(entry) = manifest.layers.first().filter(|entry| is_entry(entry)) else { return Ok(None) };
         let path = artifacts.fetch(entry, &self.session.store, &*self.session.progress).await?;
         let packed = std::fs::read(&path).context_path("read", &path)?;
@@ -263,10 +263,6 @@ impl<'a> Cache<'a> {
             }
         }
     }
-}
-
-fn tag(key: &Digest) -> String {
-    format!("winslim-{}", key.hex())
 }
 
 fn is_entry(blob: &Descriptor) -> bool {

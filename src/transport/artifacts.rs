@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::registry::{Registry, RegistryError, RegistryOptions};
-use super::{Delivered, RegistryReference, TransportError};
+use super::{Delivered, RegistryReference, Tag, TransportError};
 use crate::image::edit::EMPTY_CONFIG;
 use crate::image::{Descriptor, Digest, Document, Manifest};
 use crate::progress::{Progress, Stage};
@@ -28,8 +28,8 @@ impl Artifacts {
     }
 
     /// The manifest under a tag; nothing if there is none.
-    pub async fn find(&self, tag: &str) -> Result<Option<Manifest>, TransportError> {
-        let reference = RegistryReference { tag: Some(tag.to_owned()), ..self.name.clone() };
+    pub async fn find(&self, tag: &Tag) -> Result<Option<Manifest>, TransportError> {
+        let reference = RegistryReference { tag: Some(tag.clone()), ..self.name.clone() };
         let document = match self.registry.document(&reference).await {
             Ok(document) => document,
             Err(RegistryError::UnknownTag { .. } | RegistryError::UnknownRepository { .. }) => return Ok(None),
@@ -86,7 +86,7 @@ impl Artifacts {
     /// Puts a manifest under a tag, after its blobs; the empty config that artifacts have is put here.
     pub async fn put(
         &self,
-        tag: &str,
+        tag: &Tag,
         manifest: &Document,
         store: &Store,
         progress: &dyn Progress,

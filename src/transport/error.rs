@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::name::ReferenceError;
 use super::registry::RegistryError;
 use crate::error::PathError;
 use crate::image::Digest;
@@ -18,6 +19,9 @@ pub enum TransportError {
     /// The disk refused.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A name in a registry would have a form that no registry takes.
+    #[error(transparent)]
+    Name(#[from] ReferenceError),
     /// A blob could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use super::name::ReferenceError;
+use super::name::{Repository, Tag};
 use crate::image::Digest;
 
 /// An image as it was named on the command line or in a file.
@@ -30,9 +32,9 @@ pub struct RegistryReference {
     /// Host of the registry, with its port if one was given.
     pub registry: String,
     /// Path of the repository in the registry.
-    pub repository: String,
+    pub repository: Repository,
     /// The tag; `latest` when neither a tag nor a digest was given.
-    pub tag: Option<String>,
+    pub tag: Option<Tag>,
     /// The digest, which counts more than the tag.
     pub digest: Option<Digest>,
 }
@@ -46,14 +48,6 @@ pub struct LocalReference {
     pub tag: Option<String>,
     /// Which image of it, by the digest of its index or manifest; counts more than the tag.
     pub digest: Option<Digest>,
-}
-
-/// Text that does not name an image.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` does not name an image: {problem}")]
-pub struct ReferenceError {
-    text: String,
-    problem: String,
 }
 
 const EXAMPLES: &str = "write it like `mcr.microsoft.com/windows/servercore:ltsc2019`, `oci:DIRECTORY:TAG`, \
@@ -83,7 +77,7 @@ impl FromStr for Reference {
             let rest = text.strip_prefix("docker://").unwrap_or(text);
             RegistryReference::parse(rest).map(Reference::Registry)
         };
-        parsed.map_err(|problem| ReferenceError { text: text.to_owned(), problem })
+        parsed.map_err(|problem| ReferenceError::new(text, problem))
     }
 }
 
@@ -102,7 +96,7 @@ impl Reference {
     /// The name that the image has in its registry, such as `servercore`; local places have none.
     pub fn short_name(&self) -> Option<&str> {
         match self {
-            Reference::Registry(name) => name.repository.rsplit('/').next(),
+            Reference::Registry(name) => Some(name.repository.short_name()),
             _ => None,
         }
     }
@@ -110,7 +104,7 @@ impl Reference {
     /// The tag, if there is one.
     pub fn tag(&self) -> Option<&str> {
         match self {
-            Reference::Registry(name) => name.tag.as_deref(),
+            Reference::Registry(name) => name.tag.as_ref().map(Tag::as_str),
             Reference::Layout(local) | Reference::OciArchive(local) | Reference::DockerArchive(local) => {
                 local.tag.as_deref()
             }
@@ -154,7 +148,7 @@ impl RegistryReference {
 
     /// Reads the name of a repository, `REGISTRY/REPOSITORY`, without a tag or a digest.
     pub fn parse_repository(text: &str) -> Result<RegistryReference, ReferenceError> {
-        let error = |problem: &str| ReferenceError { text: text.to_owned(), problem: problem.to_owned() };
+        let error = |problem: &str| ReferenceError::new(text, problem);
         let Reference::Registry(parsed) = text.parse()? else {
             return Err(error("a repository of a registry is wanted, such as `registry.example.com/base/cache`"));
         };
@@ -200,8 +194,8 @@ impl RegistryReference {
         }
         Ok(RegistryReference {
             registry: parsed.registry().to_owned(),
-            repository: parsed.repository().to_owned(),
-            tag: parsed.tag().map(str::to_owned),
+            repository: parsed.repository().parse().map_err(|_| EXAMPLES.to_owned())?,
+            tag: parsed.tag().map(str::parse).transpose().map_err(|_| EXAMPLES.to_owned())?,
             digest,
         })
     }
@@ -210,7 +204,7 @@ impl RegistryReference {
 impl fmt::Display for RegistryReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.registry, self.repository)?;
-        write_selector(f, self.tag.as_deref(), self.digest.as_ref())
+        write_selector(f, self.tag.as_ref().map(Tag::as_str), self.digest.as_ref())
     }
 }
 

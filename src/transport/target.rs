@@ -137,7 +137,7 @@ impl Target {
     pub async fn tag(&self, document: &Document, platform: Option<&Value>) -> Result<String, TransportError> {
         match &self.place {
             Place::Registry(registry, name) => {
-                registry.push_document(name, document, name.tag.as_deref()).await?;
+                registry.push_document(name, document, name.tag.as_ref()).await?;
                 return Ok(name.at_digest(document.digest()).to_string());
             }
             Place::Layout(layout) => layout.tag(document, platform)?,
@@ -149,7 +149,7 @@ impl Target {
     /// Lets another tag of a registry lead to a manifest that was put; other places need none to keep it.
     pub async fn tag_child(&self, document: &Document, tag: &str) -> Result<(), TransportError> {
         match &self.place {
-            Place::Registry(registry, name) => Ok(registry.push_document(name, document, Some(tag)).await?),
+            Place::Registry(registry, name) => Ok(registry.push_document(name, document, Some(&tag.parse()?)).await?),
             Place::Layout(_) | Place::OciArchive(_) => Ok(()),
         }
     }

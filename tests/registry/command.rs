@@ -94,7 +94,7 @@ async fn a_push_that_was_killed_sends_only_what_is_missing() {
         "layers": layers.iter().map(|layer| part(tar, layer)).collect::<Vec<_>>(),
     });
     let manifest = Document::from_value(OCI_MANIFEST, manifest);
-    registry.push_document(&source, &manifest, Some("one")).await.unwrap();
+    registry.push_document(&source, &manifest, Some(&"one".parse().unwrap())).await.unwrap();
 
     // The last layer does not get through.
     let stuck = Digest::of(&layers[2]).hex().to_string();

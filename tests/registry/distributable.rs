@@ -28,7 +28,7 @@ async fn put(registry: &OddRegistry) -> (Image, Document) {
         "schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": part(OCI_CONFIG, &image.config), "layers": [layer],
     });
     let manifest = Document::from_value(OCI_MANIFEST, manifest);
-    client.push_document(&target, &manifest, Some("one")).await.unwrap();
+    client.push_document(&target, &manifest, Some(&"one".parse().unwrap())).await.unwrap();
     (image, manifest)
 }
 

@@ -81,7 +81,7 @@ impl Image {
             let size = bytes.len() as u64;
             registry.push_blob(target, &Digest::of(bytes), size, file.path(), None, &Silent).await?;
         }
-        registry.push_document(target, &self.manifest, target.tag.as_deref()).await
+        registry.push_document(target, &self.manifest, target.tag.as_ref()).await
     }
 
     pub async fn pull(

@@ -50,8 +50,8 @@ fn client() -> Registry {
 fn reference(registry: &str, repository: &str, tag: &str) -> RegistryReference {
     RegistryReference {
         registry: registry.to_owned(),
-        repository: repository.to_owned(),
-        tag: Some(tag.to_owned()),
+        repository: repository.parse().unwrap(),
+        tag: Some(tag.parse().unwrap()),
         digest: None,
     }
 }
@@ -110,7 +110,7 @@ async fn push_image(registry: &Registry, target: &RegistryReference, name: &str)
             "layers": [],
         }),
     );
-    registry.push_document(target, &manifest, target.tag.as_deref()).await.unwrap();
+    registry.push_document(target, &manifest, target.tag.as_ref()).await.unwrap();
     manifest
 }
 
@@ -139,7 +139,7 @@ async fn documents_and_blobs_go_there_and_back() {
     let pulled = registry.document(&target.at_digest(index.digest())).await.unwrap();
     assert_eq!((pulled.bytes(), pulled.media_type()), (index.bytes(), OCI_INDEX));
     assert_eq!(registry.document(&target).await.unwrap().digest(), manifest.digest());
-    registry.push_document(&target, &index, Some("one")).await.unwrap();
+    registry.push_document(&target, &index, Some(&"one".parse().unwrap())).await.unwrap();
     assert_eq!(registry.document(&target).await.unwrap().digest(), index.digest());
 }
 

@@ -15,6 +15,7 @@ use super::client::{Host, execute, read_bounded, stalled};
 use super::credentials::{Credentials, Identity, password_secrets};
 use super::problem::Problem;
 use super::reach::Reach;
+use crate::transport::Repository;
 
 /// The most bytes of a token server's answer.
 const MAX_TOKEN_SIZE: u64 = 1 << 20;
@@ -25,11 +26,11 @@ pub(super) struct Scope {
     /// Host of the registry, as it was written.
     pub registry: String,
     /// Path of the repository.
-    pub repository: String,
+    pub repository: Repository,
     /// Whether to push, too.
     pub push: bool,
     /// Another repository to mount blobs from.
-    pub mount_from: Option<String>,
+    pub mount_from: Option<Repository>,
 }
 
 impl Scope {
@@ -203,9 +204,9 @@ mod tests {
     fn a_mount_may_read_its_source() {
         let scope = Scope {
             registry: "a.example".to_owned(),
-            repository: "new/app".to_owned(),
+            repository: "new/app".parse().unwrap(),
             push: true,
-            mount_from: Some("windows/base".to_owned()),
+            mount_from: Some("windows/base".parse().unwrap()),
         };
         assert_eq!(scope.names(), ["repository:new/app:pull,push", "repository:windows/base:pull"]);
     }

@@ -18,6 +18,7 @@ use super::pace::Pace;
 use super::problem::Problem;
 use super::quirks::UploadMode;
 use crate::error::IoContext;
+use crate::transport::Repository;
 
 /// How winslim introduces itself.
 const USER_AGENT: &str = concat!("winslim/", env!("CARGO_PKG_VERSION"));
@@ -75,7 +76,7 @@ impl Host {
     }
 
     /// The address of something in a repository, such as `manifests/latest`.
-    pub fn url(&self, repository: &str, rest: &str) -> String {
+    pub fn url(&self, repository: &Repository, rest: &str) -> String {
         format!("{}{repository}/{rest}", self.base_url())
     }
 
@@ -347,6 +348,6 @@ mod tests {
         let elsewhere = Arc::new(Elsewhere::new(&options, Tls::default()).unwrap());
         let host = Host::new("docker.io", &options, &elsewhere).unwrap();
         let expected = "https://registry-1.docker.io/v2/library/x/manifests/latest";
-        assert_eq!(host.url("library/x", "manifests/latest"), expected);
+        assert_eq!(host.url(&"library/x".parse().unwrap(), "manifests/latest"), expected);
     }
 }

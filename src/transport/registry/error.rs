@@ -4,6 +4,7 @@ use crate::error::PathError;
 use crate::image::Digest;
 use crate::image::document::DocumentError;
 use crate::store::StoreError;
+use crate::transport::Repository;
 
 /// A failure of a registry, or on the way to or from it.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +31,7 @@ pub enum RegistryError {
         /// Host of the registry.
         registry: String,
         /// Path of the repository.
-        repository: String,
+        repository: Repository,
     },
     /// There is no such repository to push to, and the registry makes none.
     #[error("repository unknown: {registry} has no repository {repository} to push to; create it first")]
@@ -38,7 +39,7 @@ pub enum RegistryError {
         /// Host of the registry.
         registry: String,
         /// Path of the repository.
-        repository: String,
+        repository: Repository,
     },
     /// A manifest names a blob that its repository does not have.
     #[error("blob unknown: {repository} has no blob {digest}, though a manifest names it; the image is incomplete")]

@@ -10,7 +10,7 @@ use super::problem::{Answer, Problem, retry_after};
 use super::pull::{ContentRange, announced_digest, read_document};
 use super::upload::{resolve, taken};
 use crate::image::{Document, Index, Manifest};
-use crate::transport::RegistryReference;
+use crate::transport::Reference;
 use crate::transport::referrers::with_entry;
 
 /// What came of reading.
@@ -52,12 +52,7 @@ pub fn read_answer(kind: u8, input: &[u8]) -> Read {
             read.words.push(problem.without(&[text(first)]).describe());
         }
         6 | 7 => {
-            let reference = RegistryReference {
-                registry: "a.example".to_owned(),
-                repository: "x".to_owned(),
-                tag: Some("y".to_owned()),
-                digest: None,
-            };
+            let Ok(Reference::Registry(reference)) = "a.example/x:y".parse() else { return read };
             let sent = headers(&[(CONTENT_TYPE, first), (HeaderName::from_static("docker-content-digest"), first)]);
             announced_digest(&sent);
             match read_document(&reference, &sent, Bytes::copy_from_slice(second)) {

@@ -145,7 +145,7 @@ impl Registry {
         let (environment, helpers, scope) = (self.environment.clone(), self.helpers.clone(), scope.clone());
         // Files and helpers block.
         let found = tokio::task::spawn_blocking(move || {
-            Credentials::find(&environment, &helpers, &scope.registry, &scope.repository)
+            Credentials::find(&environment, &helpers, &scope.registry, scope.repository.as_str())
         });
         found.await.map_err(|error| RegistryError::Setup(format!("looking for credentials failed: {error}")))?
     }

@@ -10,7 +10,7 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::quirks::CHUNK;
-use crate::transport::{Reference, RegistryReference};
+use crate::transport::{Reference, RegistryReference, Repository};
 
 /// How registries are spoken to.
 #[derive(Debug, Clone, Default)]
@@ -147,16 +147,16 @@ impl TryFrom<String> for AddressHost {
 pub struct Mirror {
     /// Its host, with its port if there is one.
     pub registry: String,
-    /// What stands before the names of the mirrored repositories; empty when nothing does.
-    pub prefix: String,
+    /// The path that the mirrored repositories lie below, if any.
+    pub prefix: Option<Repository>,
 }
 
 impl Mirror {
     /// What an image is called there.
     pub(super) fn reference(&self, origin: &RegistryReference) -> RegistryReference {
-        let repository = match self.prefix.as_str() {
-            "" => origin.repository.clone(),
-            prefix => format!("{prefix}/{}", origin.repository),
+        let repository = match &self.prefix {
+            None => origin.repository.clone(),
+            Some(prefix) => origin.repository.below(prefix),
         };
         RegistryReference { registry: self.registry.clone(), repository, ..origin.clone() }
     }
@@ -171,12 +171,15 @@ impl FromStr for Mirror {
     type Err = OptionError;
 
     fn from_str(text: &str) -> Result<Mirror, OptionError> {
-        let (registry, prefix) = split(text).ok_or_else(|| {
+        let mirror = split(text).and_then(|(registry, prefix)| {
+            let prefix = if prefix.is_empty() { None } else { Some(prefix.parse().ok()?) };
+            Some(Mirror { registry: registry.to_owned(), prefix })
+        });
+        mirror.ok_or_else(|| {
             OptionError(format!(
                 "`{text}` does not name a mirror; write it like `mirror.example.com/prefix` or `localhost:5000`"
             ))
-        })?;
-        Ok(Mirror { registry: registry.to_owned(), prefix: prefix.to_owned() })
+        })
     }
 }
 
@@ -193,7 +196,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let (registry, prefix) = text.split_once('/').unwrap_or((text, ""));
     let Ok(Reference::Registry(name)) = format!("{text}/some/name").parse() else { return None };
     let expected = if prefix.is_empty() { "some/name".to_owned() } else { format!("{prefix}/some/name") };
-    (name.registry == registry && name.repository == expected).then_some((registry, prefix))
+    (name.registry == registry && name.repository.as_str() == expected).then_some((registry, prefix))
 }
 
 /// How the bytes of blobs are sent.
@@ -284,7 +287,7 @@ mod tests {
     #[test]
     fn a_mirror_is_a_host_with_or_without_a_prefix() {
         let mirror =
-            |registry: &str, prefix: &str| Some(Mirror { registry: registry.to_owned(), prefix: prefix.to_owned() });
+            |registry: &str, prefix: &str| Some(Mirror { registry: registry.to_owned(), prefix: prefix.parse().ok() });
         let cases = [
             ("mirror.example.com", mirror("mirror.example.com", "")),
             ("localhost:5000", mirror("localhost:5000", "")),

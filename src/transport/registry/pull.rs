@@ -42,7 +42,7 @@ impl Registry {
     pub(super) async fn document_at(&self, reference: &RegistryReference) -> Result<Document, RegistryError> {
         let name = match (&reference.digest, &reference.tag) {
             (Some(digest), _) => digest.to_string(),
-            (None, Some(tag)) => tag.clone(),
+            (None, Some(tag)) => tag.to_string(),
             (None, None) => "latest".to_owned(),
         };
         let action = format!("pull the manifest of {reference}");
@@ -457,8 +457,8 @@ mod tests {
     fn a_document_says_itself_what_it_is() {
         let reference = RegistryReference {
             registry: "a.example".to_owned(),
-            repository: "x".to_owned(),
-            tag: Some("y".to_owned()),
+            repository: "x".parse().unwrap(),
+            tag: Some("y".parse().unwrap()),
             digest: None,
         };
         let read = |served: &'static str, body: &'static str| {

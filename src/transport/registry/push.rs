@@ -20,7 +20,7 @@ use crate::error::PathError;
 use crate::image::{Digest, Document};
 use crate::progress::Task;
 use crate::store::StoreError;
-use crate::transport::{Delivered, RegistryReference};
+use crate::transport::{Delivered, RegistryReference, Repository, Tag};
 
 /// What came of offering a blob to a repository without its bytes.
 enum Offered {
@@ -123,7 +123,7 @@ impl Registry {
         &self,
         target: &RegistryReference,
         document: &Document,
-        tag: Option<&str>,
+        tag: Option<&Tag>,
     ) -> Result<(), RegistryError> {
         self.put_document(target, document, tag).await.map(drop)
     }
@@ -133,9 +133,9 @@ impl Registry {
         &self,
         target: &RegistryReference,
         document: &Document,
-        tag: Option<&str>,
+        tag: Option<&Tag>,
     ) -> Result<HeaderMap, RegistryError> {
-        let name = tag.map_or_else(|| document.digest().to_string(), str::to_owned);
+        let name = tag.map_or_else(|| document.digest().to_string(), Tag::to_string);
         let action = match tag {
             Some(tag) => format!("push the manifest {}:{tag}", target.name()),
             None => format!("push the manifest {}@{name}", target.name()),
@@ -261,8 +261,8 @@ impl Registry {
 
     /// What the registry says to taking the blob over. Every failure means that it has to be uploaded: registries need
     /// not be able to do this, nor to allow it.
-    async fn mount(&self, target: &RegistryReference, source: &str, digest: &Digest) -> Option<Mount> {
-        let scope = Scope { mount_from: Some(source.to_owned()), ..push_scope(target) };
+    async fn mount(&self, target: &RegistryReference, source: &Repository, digest: &Digest) -> Option<Mount> {
+        let scope = Scope { mount_from: Some(source.clone()), ..push_scope(target) };
         let asked = async {
             let host = self.host(&target.registry).await?;
             let access = self.access(&host, &scope).await?;
@@ -272,7 +272,7 @@ impl Registry {
         match asked.await {
             Ok(answer) => Some(answer),
             Err(problem) => {
-                tracing::info!(source, reason = problem.describe(), "not mounted");
+                tracing::info!(%source, reason = problem.describe(), "not mounted");
                 None
             }
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::Registry;
 use super::error::RegistryError;
 use crate::image::Document;
-use crate::transport::RegistryReference;
 use crate::transport::referrers::{digests, lists, with_entry, without};
+use crate::transport::{RegistryReference, Tag};
 
 /// So many entries of a list are looked up at most.
 const MAX_ASKED: usize = 1000;
@@ -31,7 +31,7 @@ impl Registry {
         if answered.contains_key("oci-subject") {
             return Ok(());
         }
-        let tag = subject.digest().to_string().replace(':', "-");
+        let tag = Tag::of_referrers(&subject.digest());
         let list = RegistryReference { tag: Some(tag), digest: None, ..target.clone() };
         let mut present = self.list_at(&list).await?;
         for _ in 0..MAX_WRITES {
@@ -63,7 +63,7 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let wrong = |error| RegistryError::Document { reference: list.to_string(), error };
         let Some(index) = with_entry(present, artifact).map_err(wrong)? else { return Ok(()) };
-        let Err(error) = self.push_document(list, &index, list.tag.as_deref()).await else { return Ok(()) };
+        let Err(error) = self.push_document(list, &index, list.tag.as_ref()).await else { return Ok(()) };
         // Garbage collection may have deleted what the list names, and then some registries refuse the list.
         let (Some(present), RegistryError::Refused { .. }) = (present, &error) else { return Err(error) };
         let gone = self.gone(list, present).await;
@@ -72,7 +72,7 @@ impl Registry {
         }
         tracing::info!(count = gone.len(), %list, "leaving out referrers that are not there any more");
         match with_entry(Some(&without(present, &gone)), artifact).map_err(wrong)? {
-            Some(index) => self.push_document(list, &index, list.tag.as_deref()).await,
+            Some(index) => self.push_document(list, &index, list.tag.as_ref()).await,
             None => Ok(()),
         }
     }

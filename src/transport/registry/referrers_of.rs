@@ -8,7 +8,7 @@ use super::error::RegistryError;
 use super::{Registry, pull_scope};
 use crate::image::media_type::OCI_INDEX;
 use crate::image::{Descriptor, Digest, Document, Index};
-use crate::transport::RegistryReference;
+use crate::transport::{RegistryReference, Tag};
 
 impl Registry {
     /// What refers to the manifest or index with a digest in the repository of `reference`. Mirrors are not asked.
@@ -25,7 +25,7 @@ impl Registry {
             Ok((_, bytes)) => Document::parse("index", OCI_INDEX, bytes).and_then(Index::parse).map_err(wrong)?,
             // Registries that do not know the question answer it in many ways; the tag is for all of them.
             Err(problem) if matches!(problem.status(), Some(400 | 404 | 405 | 501)) => {
-                let tag = Some(subject.to_string().replace(':', "-"));
+                let tag = Some(Tag::of_referrers(subject));
                 let list = RegistryReference { tag, digest: None, ..reference.clone() };
                 match self.document_at(&list).await {
                     Ok(document) if Index::is_index(&document) => Index::parse(document).map_err(wrong)?,

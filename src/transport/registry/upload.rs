@@ -24,6 +24,7 @@ use super::reach::Reach;
 use crate::error::PathError;
 use crate::image::Digest;
 use crate::progress::Task;
+use crate::transport::Repository;
 
 /// How much of the file is read at once.
 const PIECE: usize = 256 << 10;
@@ -48,7 +49,12 @@ pub(super) struct Location {
 
 impl Location {
     /// Asks a registry to begin an upload.
-    pub async fn begin(host: &Host, repository: &str, access: &Access, attempt: usize) -> Result<Location, Problem> {
+    pub async fn begin(
+        host: &Host,
+        repository: &Repository,
+        access: &Access,
+        attempt: usize,
+    ) -> Result<Location, Problem> {
         let request = host.http.post(uploads_url(host, repository)?);
         let response = host.send(access.apply(request).header(CONTENT_LENGTH, 0), attempt).await?;
         location(host, &response)
@@ -72,13 +78,13 @@ pub(super) enum Mount {
 pub(super) async fn mount(
     host: &Host,
     access: &Access,
-    repository: &str,
-    source: &str,
+    repository: &Repository,
+    source: &Repository,
     digest: &Digest,
 ) -> Result<Mount, Problem> {
     let _permit = host.permit().await;
     let mut url = uploads_url(host, repository)?;
-    url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", source);
+    url.query_pairs_mut().append_pair("mount", &digest.to_string()).append_pair("from", source.as_str());
     let request = access.apply(host.http.post(url)).header(CONTENT_LENGTH, 0);
     let response = host.send(request, 1).await?;
     if response.status().as_u16() == 201 {
@@ -90,7 +96,7 @@ pub(super) async fn mount(
 /// A blob on its way to a registry, through all tries that it takes.
 pub(super) struct Upload<'a> {
     host: &'a Host,
-    repository: &'a str,
+    repository: &'a Repository,
     blob: &'a Blob<'a>,
     task: &'a dyn Task,
     mode: UploadMode,
@@ -108,7 +114,7 @@ impl<'a> Upload<'a> {
     /// Begins where the registry has said that it takes bytes, or asks for such a place.
     pub fn new(
         host: &'a Host,
-        repository: &'a str,
+        repository: &'a Repository,
         blob: &'a Blob<'a>,
         location: Option<Location>,
         task: &'a dyn Task,
@@ -264,7 +270,7 @@ impl<'a> Upload<'a> {
     }
 }
 
-fn uploads_url(host: &Host, repository: &str) -> Result<Url, Problem> {
+fn uploads_url(host: &Host, repository: &Repository) -> Result<Url, Problem> {
     let url = host.url(repository, "blobs/uploads/");
     Url::parse(&url).map_err(|_| RegistryError::Setup(format!("`{}` is not the name of a host", host.address)).into())
 }
