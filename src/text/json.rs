@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter};
 
-use super::{is_ascii_printable, is_printable};
+use super::escape::{is_ascii_printable, is_printable};
 
 /// Returns a value as indented JSON with a newline at its end. Whatever does not show is a JSON escape (`\u202e`), so that a
 /// program reads the very text, and a terminal shows nothing but printable characters.
