@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::Store;
 use crate::error::{IoContext, PathError};
 use crate::image::Digest;
 use crate::image::digest::Hashing;
@@ -70,26 +69,6 @@ impl Stored {
     }
 }
 
-impl Store {
-    /// Every file in the store, in the order of kinds and names. A file that comes or goes meanwhile may be in it or not.
-    pub fn contents(&self) -> Result<Vec<Stored>, PathError> {
-        let mut contents = Vec::new();
-        for kind in Kind::ALL {
-            list(kind, &self.directory(kind), &mut contents)?;
-        }
-        contents.sort_by(|one, other| (one.kind, &one.path).cmp(&(other.kind, &other.path)));
-        Ok(contents)
-    }
-
-    /// Deletes a file, for instance one that is damaged. One that is gone already is no failure.
-    pub fn delete(&self, path: &Path) -> Result<(), PathError> {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PathError::new("delete", path, error)),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// The digest that the content of a file has.
 pub fn actual_digest(path: &Path) -> Result<Digest, PathError> {
     let mut file = Hashing::new(File::open(path).context_path("open", path)?);
@@ -107,7 +86,8 @@ pub fn partial_downloads(root: &Path) -> (usize, u64) {
     (partial.len(), partial.iter().map(|stored| stored.bytes).sum())
 }
 
-fn list(kind: Kind, directory: &Path, contents: &mut Vec<Stored>) -> Result<(), PathError> {
+/// Adds the files of a kind in a directory, and in those below it.
+pub(super) fn list(kind: Kind, directory: &Path, contents: &mut Vec<Stored>) -> Result<(), PathError> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.context_path("read", directory)?,

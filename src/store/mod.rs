@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use contents::list;
 pub use contents::{Kind, Stored, actual_digest, partial_downloads};
 pub use partial::{Filling, Partial};
 pub use prune::{Limits, Pruned};
@@ -146,6 +147,24 @@ impl Store {
         let blobs = blobs.into_iter().filter_map(|stored| Some((stored.digest()?, stored.path)));
         let damaged = blobs.filter(is_damaged).filter(|(_, path)| self.delete(path).is_ok());
         damaged.map(|(_, path)| path).collect()
+    }
+
+    /// Every file in the store, in the order of kinds and names. A file that comes or goes meanwhile may be in it or not.
+    pub fn contents(&self) -> Result<Vec<Stored>, PathError> {
+        let mut contents = Vec::new();
+        for kind in Kind::ALL {
+            list(kind, &self.directory(kind), &mut contents)?;
+        }
+        contents.sort_by(|one, other| (one.kind, &one.path).cmp(&(other.kind, &other.path)));
+        Ok(contents)
+    }
+
+    /// Deletes a file, for instance one that is damaged. One that is gone already is no failure.
+    pub fn delete(&self, path: &Path) -> Result<(), PathError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PathError::new("delete", path, error)),
+            _ => Ok(()),
+        }
     }
 
     fn found(&self) -> MutexGuard<'_, BTreeSet<Digest>> {

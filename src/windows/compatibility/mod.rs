@@ -3,6 +3,7 @@
 //! Two parties decide, and each reads something else. The [`Engine`] pulls by what the index says, and Windows starts, or
 //! does not, by what is in the layers. That the layers are of the version that the documents tell is taken on trust here.
 
+mod answer;
 mod engine;
 mod isolation;
 
@@ -11,48 +12,13 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use answer::{Answer, Outcome};
 pub use engine::Engine;
 
 use super::builds::{BUILDS, Build};
 use super::host::{Edition, Host, Version};
 use crate::image::Platform;
 use crate::image::listing::{Kind, Listed};
-
-/// Whether something works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It works.
-    Yes,
-    /// It works under a condition that documents and versions do not tell of.
-    Depends,
-    /// It does not work, or is not supported.
-    No,
-}
-
-/// Whether something works, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Answer {
-    /// Whether it works.
-    #[serde(rename = "works")]
-    pub outcome: Outcome,
-    /// Why, or on what it depends, in a sentence without a full stop.
-    pub reason: String,
-}
-
-impl Answer {
-    fn yes(reason: impl Into<String>) -> Answer {
-        Answer { outcome: Outcome::Yes, reason: reason.into() }
-    }
-
-    fn depends(reason: impl Into<String>) -> Answer {
-        Answer { outcome: Outcome::Depends, reason: reason.into() }
-    }
-
-    fn no(reason: impl Into<String>) -> Answer {
-        Answer { outcome: Outcome::No, reason: reason.into() }
-    }
-}
 
 /// How a container is kept apart from its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
