@@ -15,7 +15,9 @@ mod order;
 mod plain;
 mod program;
 mod records;
+mod rule;
 mod streams;
+mod subject;
 mod unicode;
 mod utility_vm;
 mod whiteouts;
@@ -23,66 +25,12 @@ mod whiteouts;
 #[cfg(test)]
 mod tests;
 
-use crate::image::{Config, Descriptor, Digest, IndexEntry, Manifest, Platform};
-use crate::layer::LayerStack;
-use crate::windows::program::Start;
-
 use context::Context;
 use finding::Findings;
 pub use finding::{Finding, Severity};
 pub use hives::REGISTRY_VERSION;
-
-/// What is verified: an image as its layers and documents describe it.
-#[derive(Debug, Clone)]
-pub struct Subject<'a> {
-    /// Its layers.
-    pub stack: &'a LayerStack,
-    /// What manifest, config and index say.
-    pub image: ImageFacts,
-}
-
-/// What the documents of an image say about it.
-#[derive(Debug, Clone)]
-pub struct ImageFacts {
-    /// The platform in the config.
-    pub platform: Platform,
-    /// `rootfs.diff_ids` of the config.
-    pub diff_ids: Vec<Digest>,
-    /// The layers in the manifest.
-    pub layers: Vec<Descriptor>,
-    /// How many entries of the config's history made a layer (`empty_layer` is not true); nothing without a history.
-    pub history: Option<usize>,
-    /// The platform that the index gives for the manifest; nothing if there is no index or no platform in it.
-    pub index_platform: Option<Platform>,
-    /// What a container starts.
-    pub start: Start,
-}
-
-impl ImageFacts {
-    /// What these documents say; the index entry is the one that leads to the manifest, if there is one.
-    pub fn of(config: &Config, manifest: &Manifest, index_entry: Option<&IndexEntry>) -> ImageFacts {
-        let made_layers = config.history.iter().filter(|step| !step.empty_layer).count();
-        ImageFacts {
-            platform: config.platform(),
-            diff_ids: config.diff_ids.clone(),
-            layers: manifest.layers.clone(),
-            history: (!config.history.is_empty()).then_some(made_layers),
-            index_platform: index_entry.and_then(|entry| entry.platform.clone()),
-            start: Start::of(config),
-        }
-    }
-}
-
-/// One import rule.
-pub struct Rule {
-    /// Its name in kebab case, as findings quote it.
-    pub name: &'static str,
-    /// What it asks for, in one sentence.
-    pub summary: &'static str,
-    /// The public source that it was read from.
-    pub source: &'static str,
-    check: fn(&Context, &mut Findings),
-}
+pub use rule::Rule;
+pub use subject::{ImageFacts, Subject};
 
 /// Every rule, in the order in which findings are listed.
 pub static RULES: &[Rule] = &[
