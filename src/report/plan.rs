@@ -5,12 +5,13 @@ use serde::Serialize;
 use super::Report;
 use super::bytes::{ByteSize, change, signed};
 use super::html::{self, savings};
+use super::kept::words;
 use super::page::Page;
 use super::table::Table;
 use crate::image::Config;
 use crate::layer::{EntryId, LayerNumber, LayerStack};
 use crate::ledger::{Keep, Kept, Role, Rule};
-use crate::plan::{Action, Cause, KeepReason, LayerSummary, Plan};
+use crate::plan::{Action, Cause, LayerSummary, Plan};
 use crate::profile::{RuleSet, builtin};
 use crate::text::Shown;
 
@@ -262,16 +263,6 @@ impl InVain {
         let is_built_in = |profile: &str| builtin::ALL.iter().any(|known| known.name == profile);
         let (built_in, own): (Vec<_>, Vec<_>) = except.chain(keeps).partition(|(profile, _)| is_built_in(profile));
         InVain { own: own.into_iter().map(|(_, line)| line).collect(), built_in: built_in.len() }
-    }
-}
-
-/// Why something stays, in words.
-pub(super) fn words(reason: &KeepReason) -> String {
-    match reason {
-        KeepReason::Protected { why } => format!("protected: {why}"),
-        KeepReason::KeepRule { profile } => format!("kept by profile {profile}"),
-        KeepReason::Growth { layer } => format!("layer {layer} would become larger"),
-        KeepReason::UtilityVm => "the UtilityVM goes as a whole or not at all".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use anstyle::{Effects, Style};
 use comfy_table::CellAlignment;
 use comfy_table::presets::NOTHING;
 
-use super::page::markdown as escaped;
+use super::markdown::markdown as escaped;
 use crate::text::escape as visible;
 
 /// A header and rows below it.

@@ -3,7 +3,7 @@
 use super::{Cell, Column, Kind, Table, Tile, column, minor};
 use crate::ledger::{Kept, Rule};
 use crate::report::bytes::{ByteSize, change};
-use crate::report::plan::words;
+use crate::report::kept::words;
 
 /// The tiles on what became of an image: sizes before and after.
 pub(in crate::report) fn size_tiles(compressed: (u64, u64), unpacked: (u64, u64), entries: (u64, u64)) -> Vec<Tile> {
