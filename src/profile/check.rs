@@ -1,16 +1,17 @@
 //! From one parsed profile to rules: everything that the TOML types alone cannot check.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::Spanned;
 
 use super::bounds::Bounds;
 use super::model::{self, Match, Profile};
 use super::parse::MOST_MISTAKES;
+use super::path::{is_directory, resolve_path};
 use super::pattern::{Pattern, PatternSet};
 use super::rules::{self, AddRule, KeepRule, RemoveRule, RuleSet};
-use super::{load, target};
+use super::target;
 use crate::error::reason;
 use crate::fault::{Fault, Source};
 use crate::image::edit::ImageSettings;
@@ -94,12 +95,6 @@ impl Collector<'_> {
     }
 }
 
-/// A path in a profile, with `\` as good as `/` on every system, and without components `.` inside.
-pub(super) fn resolve_path(directory: &Path, path: &str) -> PathBuf {
-    let path = if cfg!(windows) { path.to_owned() } else { path.replace('\\', "/") };
-    directory.join(path).components().collect()
-}
-
 fn check_name(source: Source<'_>, name: &Spanned<String>, key: &str) -> Result<(), Box<Fault>> {
     let text = name.get_ref();
     let fits = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
@@ -144,7 +139,7 @@ fn addition(source: Source<'_>, place: &Place<'_>, profile: &str, rule: &model::
     }
     let path = resolve_path(place.directory, rule.source.get_ref());
     place.bounds.check(&path).map_err(|error| source.fault(rule.source.span(), error.to_string()))?;
-    let is_directory = load::is_directory(&path).map_err(|error| {
+    let is_directory = is_directory(&path).map_err(|error| {
         let message = format!("cannot read the source `{}`: {}", path.display(), reason(&error));
         source.fault(rule.source.span(), message)
     })?;

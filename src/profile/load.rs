@@ -1,7 +1,6 @@
 //! Reading profiles with everything that they include. The only place of this module that touches the disk.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -11,6 +10,7 @@ use super::builtin::{self, BuiltIn};
 use super::check;
 use super::fault::{Faults, ProfileError};
 use super::parse::parse;
+use super::path::resolve_path;
 use super::pattern::check_count;
 use super::rules::{Origin, ProfileInfo, RuleSet};
 use crate::error::{IoContext, PathError};
@@ -112,7 +112,7 @@ impl Place {
     /// Finds a profile by name, or by a path that begins at `directory`.
     fn find(profile: &str, directory: &Path) -> Result<Place, String> {
         if profile.contains(['/', '\\']) || profile.to_ascii_lowercase().ends_with(".toml") {
-            return Ok(Place::File(check::resolve_path(directory, profile)));
+            return Ok(Place::File(resolve_path(directory, profile)));
         }
         if let Some(found) = builtin::find(profile) {
             return Ok(Place::BuiltIn(found));
@@ -227,15 +227,6 @@ impl Loader {
             }),
         }
     }
-}
-
-/// Whether there is a directory or a file at a path; anything else is an error.
-pub(super) fn is_directory(path: &Path) -> io::Result<bool> {
-    let metadata = path.metadata()?;
-    if !metadata.is_dir() && !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, and not a file"));
-    }
-    Ok(metadata.is_dir())
 }
 
 #[cfg(test)]

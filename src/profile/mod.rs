@@ -11,6 +11,7 @@ mod check;
 mod fault;
 mod number;
 mod parse;
+mod path;
 mod rules;
 mod target;
 

@@ -11,11 +11,13 @@
 
 mod glob;
 mod tree;
+mod wild;
 
 use std::sync::OnceLock;
 
-use self::glob::Component;
+use self::glob::{Component, set_end};
 pub(crate) use self::tree::{Place, Step, Tree};
+use self::wild::{Part, Path};
 use super::number::PatternNumber;
 use crate::layer::path::NameMap;
 use crate::numbered::NumberedVec;
@@ -68,20 +70,6 @@ enum Alternative {
     Literal(Box<str>),
     /// A path with wildcards.
     Wild(Path),
-}
-
-/// A path with wildcards.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Path {
-    parts: Box<[Part]>,
-}
-
-/// What stands between two separators.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Component(Component),
-    /// `**`.
-    Deep,
 }
 
 /// Several patterns that are matched together.
@@ -311,14 +299,6 @@ fn find_outside_sets(text: &str, wanted: impl Fn(char) -> bool) -> Option<usize>
         };
     }
     None
-}
-
-/// The length of the `[…]` that `text` begins with. A `]` in the first place is a member of the set.
-fn set_end(text: &str) -> Option<usize> {
-    let negation = usize::from(text[1..].starts_with(['!', '^']));
-    let first = 1 + negation;
-    let member = text.get(first..)?.chars().next()?.len_utf8();
-    Some(first + member + text[first + member..].find(']')? + 1)
 }
 
 fn append_each(starts: &[String], ends: &[String]) -> Vec<String> {

@@ -3,6 +3,14 @@
 use crate::layer::path::upper_case;
 use crate::layer::spelling::{SPELLED_BYTE, is_spelled_byte};
 
+/// The length of the `[…]` that `text` begins with. A `]` in the first place is a member of the set.
+pub(super) fn set_end(text: &str) -> Option<usize> {
+    let negation = usize::from(text[1..].starts_with(['!', '^']));
+    let first = 1 + negation;
+    let member = text.get(first..)?.chars().next()?.len_utf8();
+    Some(first + member + text[first + member..].find(']')? + 1)
+}
+
 /// A component with wildcards, over folded names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Glob {
@@ -45,7 +53,7 @@ impl Component {
                 '*' => pieces.push(Piece::Any),
                 '?' => pieces.push(Piece::One),
                 '[' => {
-                    length = super::set_end(rest)
+                    length = set_end(rest)
                         .ok_or("has a `[` without a `]` in the same component; write `[[]` for the character")?;
                     match parse_set(&rest[1..length - 1])? {
                         // `[{]` is a character, and can be looked up like any other.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::glob::{Component, Glob};
-use super::{Part, Path};
+use super::wild::{Part, Path};
 use crate::layer::path::NameMap;
 use crate::profile::PatternNumber;
 
