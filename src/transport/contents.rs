@@ -1,7 +1,7 @@
 //! Everything that a tag consists of, for those who copy it as it is: documents, the blobs that they name, and what refers to
 //! them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::TransportError;
 use super::source::{Image, Source};
@@ -149,6 +149,3 @@ impl Source {
         Ok(())
     }
 }
-
-/// What refers to documents, by their digests.
-pub(super) type Referrers = BTreeMap<Digest, Vec<Descriptor>>;

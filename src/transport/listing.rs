@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::TransportError;
+use super::root::Root;
 use super::source::Source;
 use crate::image::document::DocumentError;
 use crate::image::listing::{Kind, Listed};
@@ -27,16 +28,6 @@ pub(super) struct Listing {
     pub(super) images: Vec<ListedImage>,
     /// Every index below the root.
     pub(super) indexes: BTreeMap<Digest, Document>,
-}
-
-/// What a reference itself leads to.
-pub(super) enum Root {
-    /// The manifest of an image.
-    Manifest(Document),
-    /// An index that has a digest of its own.
-    Index(Index),
-    /// Images that a layout lists under one name, or without names: its `index.json` takes the place of their index.
-    Layout(Index),
 }
 
 /// An image that a reference leads to.

@@ -7,6 +7,7 @@
 pub mod archive;
 mod artifacts;
 mod contents;
+mod delivered;
 mod distributable;
 mod error;
 pub mod layout;
@@ -16,6 +17,8 @@ mod name;
 pub mod reference;
 mod referrers;
 pub mod registry;
+mod resolve;
+mod root;
 mod source;
 mod target;
 #[cfg(test)]
@@ -23,10 +26,12 @@ mod tests;
 
 pub use artifacts::Artifacts;
 pub use contents::{Contents, Part, PartRole};
+pub use delivered::Delivered;
 pub use error::TransportError;
 pub use local::LocalBlob;
 pub use name::{Repository, Tag};
 pub use reference::{LocalReference, Reference, ReferenceError, RegistryReference};
 pub use registry::RegistryOptions;
-pub use source::{Image, Images, Resolved, Source};
-pub use target::{Delivered, Target};
+pub use resolve::{Images, Resolved};
+pub use source::{Image, Source};
+pub use target::Target;

@@ -2,13 +2,16 @@
 //! Schema"), and the `index.json` of a layout, which lists artifacts without tags, as oras does. (The image specification has no
 //! place for referrers in a layout.)
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use crate::image::document::{DocumentError, field};
 use crate::image::media_type::{OCI_INDEX, is_index};
-use crate::image::{Descriptor, Document};
+use crate::image::{Descriptor, Digest, Document};
+
+/// What refers to documents, by their digests.
+pub(super) type Referrers = BTreeMap<Digest, Vec<Descriptor>>;
 
 /// Adds an entry for an artifact to the entries of an index. Returns `false` if there is one already.
 pub(super) fn add(entries: &mut Vec<Value>, artifact: &Document) -> bool {

@@ -3,22 +3,12 @@
 use serde_json::Value;
 
 use super::archive::oci::OciArchiveTarget;
+use super::delivered::Delivered;
 use super::layout::target::LayoutTarget;
 use super::registry::{Registry, RegistryOptions};
 use super::{LocalBlob, Reference, RegistryReference, TransportError};
 use crate::image::{Digest, Document};
 use crate::progress::{Progress, Stage};
-
-/// What it took to have a blob at the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivered {
-    /// The target had it already.
-    Existed,
-    /// The registry took it over from another of its repositories.
-    Mounted,
-    /// Its bytes were sent or written.
-    Written,
-}
 
 /// A place that an image is put into: blobs first, documents next, the tag last, then [`Target::finish`].
 pub struct Target {

@@ -13,9 +13,9 @@ use crate::image::{Descriptor, Digest, Document, Index, media_type};
 use crate::progress::Task;
 use crate::store::Store;
 use crate::transport::archive::tar_file::TarFile;
-use crate::transport::contents::Referrers;
 use crate::transport::local::{digest_of, read_small};
 use crate::transport::reference::LocalReference;
+use crate::transport::referrers::Referrers;
 use crate::transport::{LocalBlob, TransportError};
 
 /// The most entries of a layout that are read to find out what they refer to.

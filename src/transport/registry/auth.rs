@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::challenge::Challenge;
 use super::client::{Host, execute, read_bounded, stalled};
-use super::credentials::{Credentials, Identity, password_secrets};
+use super::credentials::{Credentials, password_secrets};
+use super::identity::Identity;
 use super::problem::Problem;
 use super::reach::Reach;
 use crate::transport::Repository;
@@ -122,7 +123,7 @@ async fn authorize(host: &Host, scope: &Scope, identity: &Identity) -> Result<Au
     }
     if challenges.is_empty() {
         // A registry that is open for reading may still answer 403 or 404 here; one in trouble is asked again.
-        let problem = Problem::of_response(response, &host.elsewhere).await;
+        let problem = host.elsewhere.problem_of(response).await;
         return if problem.is_transient() { Err(problem) } else { Ok(Authorization::None) };
     }
     match Challenge::choose(challenges.iter().map(String::as_str)) {

@@ -1,27 +1,23 @@
 //! One registry host: how it is reached, and the requests to it.
 
-use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, LOCATION, RANGE};
-use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Request, RequestBuilder, Response, Url};
+use reqwest::{Client, Method, Request, RequestBuilder, Response, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::credentials::is_docker_hub;
+use super::connections::{client_builder, setup};
+use super::docker_hub::is_docker_hub;
 use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
+use super::host_name::{is_loopback, is_plain};
 use super::options::{Limits, RegistryOptions, Tls};
 use super::pace::Pace;
 use super::problem::Problem;
 use super::quirks::UploadMode;
-use crate::error::IoContext;
 use crate::transport::Repository;
-
-/// How winslim introduces itself.
-const USER_AGENT: &str = concat!("winslim/", env!("CARGO_PKG_VERSION"));
 
 /// How many redirects one request may lead through.
 const MAX_REDIRECTS: usize = 10;
@@ -102,45 +98,6 @@ impl Host {
     }
 }
 
-/// The settings of all connections. The transparent decoding of bodies is not compiled in: it would change blobs.
-///
-/// Redirects are followed by [`execute`], which knows what another host may see.
-pub(super) fn client_builder(options: &RegistryOptions, tls: &Tls) -> Result<ClientBuilder, RegistryError> {
-    let mut builder = Client::builder()
-        .connect_timeout(options.limits.connect)
-        .user_agent(USER_AGENT)
-        .referer(false)
-        .redirect(reqwest::redirect::Policy::none());
-    for file in options.authorities.iter().chain(&tls.authority) {
-        builder = builder.tls_certs_merge(certificates(file)?);
-    }
-    if let Some((certificate, key)) = &tls.client {
-        let mut pem = fs::read(certificate).context_path("read", certificate)?;
-        pem.push(b'\n');
-        pem.extend(fs::read(key).context_path("read", key)?);
-        // What the parser says of the key is not shown.
-        let identity = Identity::from_pem(&pem).map_err(|_| {
-            let files = format!("`{}` and `{}`", certificate.display(), key.display());
-            RegistryError::Setup(format!("{files} are not the PEM files of a client certificate and its key"))
-        })?;
-        builder = builder.identity(identity);
-    }
-    Ok(builder)
-}
-
-fn certificates(file: &Path) -> Result<Vec<Certificate>, RegistryError> {
-    let pem = fs::read(file).context_path("read", file)?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(RegistryError::Setup(format!("`{}` holds no certificate in the PEM format", file.display()))),
-    }
-}
-
-/// The error for a client that cannot be built.
-pub(super) fn setup(error: reqwest::Error) -> RegistryError {
-    RegistryError::Setup(Problem::from(error).describe())
-}
-
 /// Sends a request and waits for the beginning of the answer; every answer that is not a success is a problem.
 pub(super) async fn send(
     request: RequestBuilder,
@@ -154,7 +111,7 @@ pub(super) async fn send(
 
 /// Makes a problem of every answer that is not a success.
 pub(super) async fn succeeded(response: Response, elsewhere: &Elsewhere) -> Result<Response, Problem> {
-    if response.status().is_success() { Ok(response) } else { Err(Problem::of_response(response, elsewhere).await) }
+    if response.status().is_success() { Ok(response) } else { Err(elsewhere.problem_of(response).await) }
 }
 
 /// The problem of a server from which nothing comes.
@@ -287,60 +244,9 @@ pub(super) async fn read_bounded(mut response: Response, limit: u64, limits: &Li
     Ok(body.freeze())
 }
 
-/// Whether a registry is spoken to without TLS: it is on this machine, or the user says so, for all ports or for one.
-pub(super) fn is_plain(registry: &str, plain_http: &[String]) -> bool {
-    let host = host_of(registry);
-    is_loopback(registry)
-        || plain_http.iter().any(|plain| plain.eq_ignore_ascii_case(registry) || plain.eq_ignore_ascii_case(host))
-}
-
-/// Whether a registry is on this machine: `localhost`, `127.0.0.0/8` or `[::1]`, with any port.
-pub(super) fn is_loopback(registry: &str) -> bool {
-    let host = host_of(registry);
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// The host without its port.
-pub(super) fn host_of(registry: &str) -> &str {
-    match registry.rsplit_once(':') {
-        // The colons of an IPv6 address are in brackets, and the port after them.
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !registry.ends_with(']') => host,
-        _ => registry,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_loopback_and_named_registries_are_spoken_to_without_tls() {
-        let named = ["plain.example".to_owned(), "one.example:5000".to_owned()];
-        let cases = [
-            ("localhost", true),
-            ("LOCALHOST:5000", true),
-            ("127.0.0.1", true),
-            ("127.9.8.7:443", true),
-            ("[::1]", true),
-            ("[::1]:5000", true),
-            ("[::2]:5000", false),
-            ("128.0.0.1:5000", false),
-            ("localhost.example.com", false),
-            ("127.0.0.1.example.com", false),
-            ("mcr.microsoft.com", false),
-            ("plain.example", true),
-            ("Plain.example:8080", true),
-            ("sub.plain.example", false),
-            ("one.example:5000", true),
-            ("one.example:5001", false),
-            ("one.example", false),
-        ];
-        for (registry, plain) in cases {
-            assert_eq!(is_plain(registry, &named), plain, "{registry}");
-        }
-    }
 
     #[test]
     fn docker_hub_is_reached_where_its_api_is() {

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 
 use super::docker_config::DockerConfig;
+use super::docker_hub::is_docker_hub;
 use super::error::RegistryError;
 use super::helper::{Answer, Helpers};
+use super::identity::Identity;
 use super::options::Login;
 use crate::error::reason;
 
@@ -54,31 +56,6 @@ impl Environment {
         .into_iter()
         .flatten()
         .collect()
-    }
-}
-
-/// Who to be at a registry.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Identity {
-    /// Nobody.
-    Anonymous,
-    /// Name and password.
-    Password { username: String, password: String },
-    /// A token that the registry's token server exchanges for others.
-    Token(String),
-    /// A token that goes to the registry as it is.
-    RegistryToken(String),
-}
-
-impl fmt::Debug for Identity {
-    /// Shows no secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Identity::Anonymous => "Anonymous",
-            Identity::Password { .. } => "Password",
-            Identity::Token(_) => "Token",
-            Identity::RegistryToken(_) => "RegistryToken",
-        })
     }
 }
 
@@ -194,14 +171,6 @@ fn find_in_file(path: &Path, helpers: &Helpers, registry: &str, repository: &str
     }
     let identity = config.identity(registry, repository).map_err(unusable)?;
     Ok(identity.map_or(found, Found::Identity))
-}
-
-/// The key under which `docker login` keeps the credentials of Docker Hub.
-pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
-
-/// Whether a registry is Docker Hub under one of its names.
-pub(super) fn is_docker_hub(registry: &str) -> bool {
-    matches!(registry, "docker.io" | "index.docker.io" | "registry-1.docker.io")
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
-use super::credentials::{DOCKER_HUB_KEY, Identity, is_docker_hub};
+use super::docker_hub::{DOCKER_HUB_KEY, is_docker_hub};
+use super::identity::Identity;
 
 /// Base64 as Go's decoder takes it, with or without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

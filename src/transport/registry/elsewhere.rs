@@ -12,11 +12,15 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 
-use super::client::{client_builder, host_of, is_loopback, setup};
+use super::connections::{client_builder, setup};
 use super::error::RegistryError;
+use super::host_name::{host_of, is_loopback};
 use super::options::{RegistryOptions, Tls};
-use super::problem::Problem;
+use super::problem::{Answer, Problem, retry_after};
 use super::reach::{Inward, Reach, within};
+
+/// The most bytes of an error's body that are read.
+const MAX_ERROR_SIZE: usize = 64 << 10;
 
 /// The connections to other hosts.
 pub(super) struct Elsewhere {
@@ -98,6 +102,28 @@ impl Elsewhere {
             Some(address) if self.proxy_of(url).is_none() => Reach::of(address.ip()),
             _ => Reach::of_literal(url.host_str().unwrap_or_default()).unwrap_or(Reach::Public),
         }
+    }
+
+    /// Reads the answer of a request that did not succeed.
+    pub async fn problem_of(&self, mut response: Response) -> Problem {
+        let status = response.status().as_u16();
+        let reach = Some(self.reach_of(&response));
+        let proxy = self.proxy_of(response.url());
+        let retry_after = retry_after(response.headers());
+        let mut body = Vec::new();
+        // A body that breaks off says less, and the status still counts.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_ERROR_SIZE {
+                break;
+            }
+        }
+        let mut answer = Answer { retry_after, reach, ..Answer::of_body(status, &body) };
+        // A gateway's status is the proxy's own if the registry says nothing about it.
+        if let Some(proxy) = proxy.filter(|_| matches!(status, 502..=504) && answer.message.is_empty()) {
+            answer.message = format!("perhaps from the proxy {proxy}");
+        }
+        Problem::Answer(answer)
     }
 
     fn proxied(&self) -> Result<&Client, RegistryError> {

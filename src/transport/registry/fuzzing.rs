@@ -6,8 +6,9 @@ use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap, HeaderName, 
 
 use super::challenge::Challenge;
 use super::docker_config::DockerConfig;
+use super::headers::announced_digest;
 use super::problem::{Answer, Problem, retry_after};
-use super::pull::{ContentRange, announced_digest, read_document};
+use super::pull::{ContentRange, read_document};
 use super::upload::{resolve, taken};
 use crate::image::{Document, Index, Manifest};
 use crate::transport::Reference;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::credentials::Identity;
 use super::docker_config::Helper;
+use super::identity::Identity;
 
 /// The most bytes of what a helper writes that are read.
 const MAX_OUTPUT: u64 = 1 << 20;

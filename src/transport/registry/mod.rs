@@ -7,14 +7,19 @@
 mod auth;
 mod challenge;
 mod client;
+mod connections;
 mod credentials;
 mod docker_config;
+mod docker_hub;
 mod elsewhere;
 mod error;
 mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
+mod headers;
 mod helper;
+mod host_name;
+mod identity;
 mod mirror;
 mod options;
 mod pace;
@@ -34,8 +39,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use reqwest::header::HeaderMap;
 use tokio::sync::Mutex;
 
 use self::auth::{Access, Scope};
@@ -49,7 +52,6 @@ pub use self::options::{
 };
 use self::problem::Problem;
 use self::retry::Retries;
-use self::session::Session;
 use self::upload::Location;
 use super::RegistryReference;
 
@@ -90,15 +92,6 @@ impl Registry {
             begun: Mutex::default(),
             lost_mirrors: Mutex::default(),
         })
-    }
-
-    /// Sends a request whose answer is small, with access for a scope.
-    async fn fetch(
-        &self,
-        scope: Scope,
-        build: impl Fn(&Host) -> reqwest::RequestBuilder,
-    ) -> Result<(HeaderMap, Bytes), Problem> {
-        Session::new(self, scope).await?.fetch(build).await
     }
 
     /// The tries for one piece of work.

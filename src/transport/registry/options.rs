@@ -9,7 +9,6 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::quirks::CHUNK;
 use crate::transport::{Reference, RegistryReference, Repository};
 
 /// How registries are spoken to.
@@ -198,6 +197,10 @@ fn split(text: &str) -> Option<(&str, &str)> {
     let expected = if prefix.is_empty() { "some/name".to_owned() } else { format!("{prefix}/some/name") };
     (name.registry == registry && name.repository.as_str() == expected).then_some((registry, prefix))
 }
+
+/// The bytes of one PATCH request, unless the user says otherwise: the most that GitHub's registry takes
+/// (oras-project/rust-oci-client#37).
+pub(super) const CHUNK: u64 = 4 << 20;
 
 /// How the bytes of blobs are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

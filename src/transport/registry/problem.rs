@@ -4,17 +4,13 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use reqwest::Url;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Response, Url};
 use serde_json::Value;
 
-use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
 use super::reach::{Inward, Reach};
 use crate::error::reason;
-
-/// The most bytes of an error's body that are read.
-const MAX_ERROR_SIZE: usize = 64 << 10;
 
 /// The most characters of a registry's own words that are shown.
 const MAX_MESSAGE_LENGTH: usize = 300;
@@ -139,28 +135,6 @@ impl Problem {
             Problem::Misled { host, reason } => format!("it leads to {host}, {reason}"),
             Problem::Final(error) => error.to_string(),
         }
-    }
-
-    /// Reads the answer of a request that did not succeed.
-    pub async fn of_response(mut response: Response, elsewhere: &Elsewhere) -> Problem {
-        let status = response.status().as_u16();
-        let reach = Some(elsewhere.reach_of(&response));
-        let proxy = elsewhere.proxy_of(response.url());
-        let retry_after = retry_after(response.headers());
-        let mut body = Vec::new();
-        // A body that breaks off says less, and the status still counts.
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ERROR_SIZE {
-                break;
-            }
-        }
-        let mut answer = Answer { retry_after, reach, ..Answer::of_body(status, &body) };
-        // A gateway's status is the proxy's own if the registry says nothing about it.
-        if let Some(proxy) = proxy.filter(|_| matches!(status, 502..=504) && answer.message.is_empty()) {
-            answer.message = format!("perhaps from the proxy {proxy}");
-        }
-        Problem::Answer(answer)
     }
 
     /// The problem of a proxy that wants to know who asks.

@@ -10,10 +10,12 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use super::client::{Host, next_chunk, send};
 use super::elsewhere::Elsewhere;
 use super::error::RegistryError;
+use super::headers::announced_digest;
 use super::options::Limits;
 use super::pace::Pace;
 use super::problem::{Problem, shorten};
 use super::reach::Reach;
+use super::retry::PROGRESS;
 use super::retry::Retries;
 use super::session::Session;
 use super::{Registry, pull_scope};
@@ -29,10 +31,6 @@ pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
                                    application/vnd.docker.distribution.manifest.list.v2+json, \
                                    application/vnd.oci.image.manifest.v1+json, \
                                    application/vnd.docker.distribution.manifest.v2+json";
-
-/// So many new bytes are progress, after which a download that breaks begins to count its tries anew. Servers that cut
-/// off slow readers do so after megabytes (microsoft/containerregistry#196).
-pub(super) const PROGRESS: u64 = 256 << 10;
 
 /// How often to look whether another task or process has completed a blob.
 const WAIT_FOR_OTHERS: Duration = Duration::from_millis(100);
@@ -247,11 +245,6 @@ pub(super) fn read_document(
         return Ok(document);
     }
     parse(&own, document.bytes().clone())
-}
-
-/// The digest that the registry says an answer has.
-pub(super) fn announced_digest(headers: &HeaderMap) -> Option<Digest> {
-    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
 
 fn blob_request(host: &Host, reference: &RegistryReference, descriptor: &Descriptor) -> RequestBuilder {

@@ -1,11 +1,7 @@
 //! What is known about single registries, where they differ from the distribution specification or from each other.
 
-use super::options::PushMode;
+use super::options::{CHUNK, PushMode};
 use super::problem::{Problem, SPEC_VIOLATION};
-
-/// The bytes of one PATCH request, unless the user says otherwise: the most that GitHub's registry takes
-/// (oras-project/rust-oci-client#37).
-pub(super) const CHUNK: u64 = 4 << 20;
 
 /// How the bytes of a blob are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

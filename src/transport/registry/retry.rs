@@ -7,6 +7,10 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use super::options::Limits;
 use super::problem::Problem;
 
+/// So many new bytes are progress, after which a download that breaks begins to count its tries anew. Servers that cut
+/// off slow readers do so after megabytes (microsoft/containerregistry#196).
+pub(super) const PROGRESS: u64 = 256 << 10;
+
 /// Tries after the first one.
 const RETRIES: usize = 4;
 

@@ -38,6 +38,17 @@ pub(super) struct Session<'a> {
     renewals: usize,
 }
 
+impl Registry {
+    /// Sends a request whose answer is small, with access for a scope.
+    pub(super) async fn fetch(
+        &self,
+        scope: Scope,
+        build: impl Fn(&Host) -> RequestBuilder,
+    ) -> Result<(HeaderMap, Bytes), Problem> {
+        Session::new(self, scope).await?.fetch(build).await
+    }
+}
+
 impl<'a> Session<'a> {
     /// Begins; nothing is sent yet.
     pub async fn new(registry: &'a Registry, scope: Scope) -> Result<Session<'a>, Problem> {
