@@ -16,7 +16,7 @@ pub struct Options {
     /// `true` to attach its ledger to each image.
     pub attach: bool,
     /// `true` to send new layers to a registry while others are still being rewritten. Nothing leads to them before
-    /// [`Build::deliver`].
+    /// [`Build::deliver`](super::Build::deliver).
     pub send_early: bool,
 }
 
