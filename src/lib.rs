@@ -73,6 +73,7 @@
 //! * [`text`] makes what others wrote safe to show; everything that goes out passes through it.
 
 pub mod build_file;
+pub mod bytes;
 pub mod cli;
 pub mod commands;
 pub mod config;

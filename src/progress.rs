@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::DecimalBytes;
+use crate::bytes::ByteSize;
 
 /// What is being worked on, for the words beside a progress bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl Task for Line {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         if now >= next.at && done < self.total {
             *next = Next { at: now + NEXT_LINE, said: true };
-            (self.say)(&format!("{}: {} of {}", self.what, DecimalBytes(done), DecimalBytes(self.total)));
+            (self.say)(&format!("{}: {} of {}", self.what, ByteSize(done), ByteSize(self.total)));
         }
     }
 
@@ -175,7 +175,7 @@ impl Task for Line {
     fn finish(&self) {
         // What was begun in the log is ended there.
         if self.next.lock().unwrap_or_else(PoisonError::into_inner).said {
-            (self.say)(&format!("{}: ended at {}", self.what, DecimalBytes(self.done.load(Ordering::Relaxed))));
+            (self.say)(&format!("{}: ended at {}", self.what, ByteSize(self.done.load(Ordering::Relaxed))));
         }
     }
 }
@@ -217,10 +217,10 @@ mod tests {
         task.reset_to(100_000_000);
         task.finish();
         let expected = [
-            "pulling 0c8c2cbd4d27: 5.00 MB of 100.00 MB",
-            "pulling 0c8c2cbd4d27: 35.00 MB of 100.00 MB",
-            "pulling 0c8c2cbd4d27: 65.00 MB of 100.00 MB",
-            "pulling 0c8c2cbd4d27: ended at 100.00 MB",
+            "pulling 0c8c2cbd4d27: 5.00 MB of 100 MB",
+            "pulling 0c8c2cbd4d27: 35.0 MB of 100 MB",
+            "pulling 0c8c2cbd4d27: 65.0 MB of 100 MB",
+            "pulling 0c8c2cbd4d27: ended at 100 MB",
         ];
         assert_eq!(*said.lock().unwrap(), expected);
     }

@@ -4,8 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::bytes::ByteSize;
 use crate::printer::{Failure, Printer};
-use crate::report::bytes::ByteSize;
 use crate::{store, temporary};
 
 /// The exit codes of shells for a program that a signal ended: 128 and the number of the signal.

@@ -9,10 +9,10 @@ use etcetera::BaseStrategy;
 
 use super::events::Printed;
 use super::failure::Usage;
+use crate::bytes::ByteSize;
 use crate::cli::Global;
 use crate::engine::Session;
 use crate::error::IoContext;
-use crate::inspect::policy::byte_unit;
 use crate::printer::Printer;
 use crate::store::Store;
 use crate::temporary::TemporaryDirectory;
@@ -64,15 +64,9 @@ impl Surroundings {
 }
 
 /// A size such as `20GB`, `500 MiB` or `0`, given with this option.
-pub(super) fn size(option: &str, text: &str) -> Result<u64> {
-    let wrong = || Usage(format!("{option} `{text}` is not a size; write it as in `20GB`"));
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..end].parse().map_err(|_| wrong())?;
-    let factor = match text[end..].trim() {
-        "" => 1.0,
-        unit => byte_unit(unit).ok_or_else(wrong)?,
-    };
-    Ok((number * factor) as u64)
+pub(super) fn size(option: &str, text: &str) -> Result<u64, Usage> {
+    let ByteSize(bytes) = text.parse().map_err(|error| Usage(format!("{option} `{text}` {error}")))?;
+    Ok(bytes)
 }
 
 pub(super) fn cache_directory(global: &Global) -> Result<PathBuf> {

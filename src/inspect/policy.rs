@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Sizes;
+use crate::bytes;
 
 /// A condition that must not be met.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,21 +183,6 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// How many bytes a unit is, in any case: `kB`, `GiB`.
-pub fn byte_unit(unit: &str) -> Option<f64> {
-    Some(match unit.to_ascii_lowercase().as_str() {
-        "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        "kib" => f64::from(1 << 10),
-        "mib" => f64::from(1 << 20),
-        "gib" => f64::from(1 << 30),
-        _ => return None,
-    })
-}
-
 impl Limit {
     fn parse(text: &str, measure: Measure) -> Result<Limit, String> {
         let text = text.trim();
@@ -209,8 +195,9 @@ impl Limit {
             "%" if matches!(measure, Measure::Dead | Measure::Growth | Measure::UserWasted | Measure::Efficiency) => {
                 return Ok(Limit::Percent(number));
             }
-            _ => byte_unit(unit)
+            _ => bytes::unit(unit)
                 .filter(|_| is_bytes)
+                .map(|bytes| bytes as f64)
                 .ok_or_else(|| format!("has the unit `{unit}`, which does not fit"))?,
         };
         Ok(Limit::Number(number * factor))

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::Report;
-use super::bytes::ByteSize;
 use super::page::Page;
 use super::table::Table;
+use crate::bytes::ByteSize;
 
 /// The version of the JSON of these reports. Fields are only ever added to a version.
 const SCHEMA: u32 = 1;

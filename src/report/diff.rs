@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use super::bytes::{ByteSize, change};
 use super::inspect::shorten;
 use super::page::Page;
 use super::table::Table;
+use crate::bytes::{ByteSize, change};
 use crate::inspect::{Diff, Sizes};
 
 /// The differences of two images.

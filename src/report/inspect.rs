@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use super::bytes::ByteSize;
 use super::page::Page;
 use super::table::Table;
+use crate::bytes::ByteSize;
 use crate::hive::RegistryVersion;
 use crate::image::{Config, Digest};
 use crate::inspect::policy::{Condition, Value, Verdict};

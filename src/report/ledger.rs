@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::Report;
-use super::bytes::{ByteSize, change, signed};
 use super::kept::words;
 use super::page::Page;
 use super::plan::InVain;
 use super::table::Table;
+use crate::bytes::{ByteSize, change, signed};
 use crate::ledger::{Layer, Ledger};
 use crate::plan::OutputNumber;
 use crate::text::Event;

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::Report;
-use super::bytes::ByteSize;
 use super::page::Page;
 use super::table::Table;
+use crate::bytes::ByteSize;
 use crate::inspect::{Listed, SizeModel};
 use crate::layer::path::push_windows_name;
 use crate::layer::{EntryId, EntryKind, LayerPath};

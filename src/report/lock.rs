@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Report;
-use super::bytes::ByteSize;
 use super::page::Page;
 use super::table::Table;
+use crate::bytes::ByteSize;
 use crate::lock::Drift;
 use crate::lock::drift::{BaseDrift, Change, ChangeKind, Direction, LayerState, Move, Place, Release, WENT_BACK};
 

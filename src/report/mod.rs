@@ -1,6 +1,5 @@
 //! Values in, text out: what commands show, for people, for the summary of a CI job, and as JSON.
 
-pub mod bytes;
 pub mod cache;
 pub mod diff;
 pub mod host;

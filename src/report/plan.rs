@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::Report;
-use super::bytes::{ByteSize, change, signed};
 use super::html::{self, savings};
 use super::kept::words;
 use super::page::Page;
 use super::table::Table;
+use crate::bytes::{ByteSize, change, signed};
 use crate::image::Config;
 use crate::layer::{EntryId, LayerNumber, LayerStack};
 use crate::ledger::{Keep, Kept, Role, Rule};

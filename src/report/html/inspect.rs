@@ -1,10 +1,10 @@
 //! The page on where the bytes of an image are.
 
 use super::{Bar, Cell, Document, Kind, Part, Table, Tile, column, minor, tree::Tree};
+use crate::bytes::ByteSize;
 use crate::image::Config;
 use crate::inspect::{By, Group, GroupKey, Grouping, SizeModel, group};
 use crate::ledger::Role;
-use crate::report::bytes::ByteSize;
 use crate::report::inspect::{Header, registry_line, version_line};
 use crate::text::Shown;
 

@@ -2,9 +2,9 @@
 
 use super::savings::{kept_table, layer_table, rule_table, size_tiles};
 use super::{Bar, Cell, Document, Part, Tile};
+use crate::bytes::ByteSize;
 use crate::ledger::{Layer, Ledger};
 use crate::plan::OutputNumber;
-use crate::report::bytes::ByteSize;
 use crate::text::Shown;
 
 /// The page on a build, as the text of an HTML file.

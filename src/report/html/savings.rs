@@ -1,8 +1,8 @@
 //! What a build and a plan of one have to show alike: sizes before and after, and what each rule saves.
 
 use super::{Cell, Column, Kind, Table, Tile, column, minor};
+use crate::bytes::{ByteSize, change};
 use crate::ledger::{Kept, Rule};
-use crate::report::bytes::{ByteSize, change};
 use crate::report::kept::words;
 
 /// The tiles on what became of an image: sizes before and after.

@@ -1,6 +1,7 @@
-//! Sizes as people read them.
+//! Sizes as people read and write them.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A number of bytes that displays with a decimal unit: `1.75 GB`, `512 B`.
 ///
@@ -10,10 +11,10 @@ pub struct ByteSize(pub u64);
 
 impl ByteSize {
     /// The longest text that a size displays with, in bytes.
-    pub(super) const LONGEST: usize = 7;
+    pub const LONGEST: usize = 7;
 
     /// What it displays with, written into a buffer.
-    pub(super) fn text(self, buffer: &mut [u8; ByteSize::LONGEST]) -> &str {
+    pub fn text(self, buffer: &mut [u8; ByteSize::LONGEST]) -> &str {
         const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
         // In whole numbers and without memory of its own, because listings show hundreds of thousands of sizes.
         let (mut unit, mut scale) = (0, 1);
@@ -54,6 +55,53 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A text is not a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a size; write it as in `20GB`")]
+pub struct SizeError;
+
+/// The most digits behind the point of a size.
+const MOST_DECIMALS: usize = 9;
+
+impl FromStr for ByteSize {
+    type Err = SizeError;
+
+    /// Parses `20GB`, `1.5 GiB`, `500 kb` or a plain number of bytes.
+    fn from_str(text: &str) -> Result<ByteSize, SizeError> {
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (whole, decimals) = text[..end].split_once('.').unwrap_or((&text[..end], "0"));
+        let unit = match text[end..].trim() {
+            "" => 1,
+            name => unit(name).ok_or(SizeError)?,
+        };
+        if decimals.len() > MOST_DECIMALS {
+            return Err(SizeError);
+        }
+        let parse = |digits: &str| digits.parse::<u64>().map_err(|_| SizeError);
+        let tenths = (0..decimals.len()).fold(1_u128, |scale, _| scale * 10);
+        let bytes =
+            u128::from(parse(whole)?) * u128::from(unit) + u128::from(parse(decimals)?) * u128::from(unit) / tenths;
+        u64::try_from(bytes).map(ByteSize).map_err(|_| SizeError)
+    }
+}
+
+/// Returns how many bytes a unit is, in any case: `kB`, `GiB`.
+pub fn unit(name: &str) -> Option<u64> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return None,
+    })
+}
+
 /// A number of bytes that may be less than nothing: `1.75 GB`, `-512 B`.
 pub fn signed(bytes: i64) -> String {
     let size = ByteSize(bytes.unsigned_abs());
@@ -72,6 +120,24 @@ pub fn change(before: u64, after: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_parsed() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("20GB", 20_000_000_000),
+            (" 500 MiB ", 500 << 20),
+            ("1.5kb", 1500),
+            ("0.001 kB", 1),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in ["", "GB", "-1", "1.2.3", "1.", ".5", "1 parsec", "20000000TB", "1e3", "+1", "1.0000000001", "1 .5"]
+        {
+            assert_eq!(text.parse::<ByteSize>(), Err(SizeError), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_three_digits() {
