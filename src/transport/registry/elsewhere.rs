@@ -30,7 +30,7 @@ pub(super) struct Elsewhere {
     proxies: Matcher,
     proxied: OnceLock<Client>,
     /// By how public their addresses have to be.
-    direct: [OnceLock<Client>; 3],
+    direct: [OnceLock<Client>; 4],
 }
 
 impl Elsewhere {
@@ -41,7 +41,7 @@ impl Elsewhere {
             tls,
             proxies: Matcher::from_system(),
             proxied: OnceLock::new(),
-            direct: [OnceLock::new(), OnceLock::new(), OnceLock::new()],
+            direct: [const { OnceLock::new() }; 4],
         };
         // What is wrong with the settings shows here.
         elsewhere.proxied()?;
@@ -66,7 +66,7 @@ impl Elsewhere {
     pub fn client(&self, url: &Url, namer: Reach) -> Result<&Client, Problem> {
         let host = url.host_str().unwrap_or_default();
         let is_allowed = self.options.allowed_hosts.iter().any(|allowed| allowed.is_of(url));
-        let limit = if is_allowed { Reach::Local } else { namer };
+        let limit = if is_allowed { Reach::Link } else { namer };
         if let Some(reach) = Reach::of_literal(host).filter(|reach| *reach > limit) {
             return Err(Problem::Misled {
                 host: host.to_owned(),
@@ -135,6 +135,7 @@ impl Elsewhere {
             Reach::Public => &self.direct[0],
             Reach::Private => &self.direct[1],
             Reach::Local => &self.direct[2],
+            Reach::Link => &self.direct[3],
         };
         let resolver = Limited { limit };
         built(place, || {
@@ -194,6 +195,9 @@ mod tests {
             ("https://192.168.0.1/", private, true),
             ("https://127.0.0.1:5000/", private, false),
             ("https://127.0.0.1:5000/", local, true),
+            // Nor is the metadata service of a cloud, by a layout on this machine.
+            ("http://169.254.169.254/latest/meta-data", local, false),
+            ("http://[fd00:ec2::254]/latest/meta-data", local, false),
             ("http://169.254.169.254/latest/meta-data", private, false),
             // Spellings of loopback.
             ("https://0x7f.1/", public, false),

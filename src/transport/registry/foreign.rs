@@ -13,7 +13,8 @@ use crate::store::{Store, StoreError};
 impl Registry {
     /// Pulls a foreign layer into the store, from the URLs of its manifest; `place` is what lacks it.
     ///
-    /// The place is on this machine, and the user chose it, so the URLs may lead to this machine, too.
+    /// The place is on this machine, and the user chose it, so the URLs may lead to this machine, too, but not to its
+    /// link, where the metadata services of clouds are.
     pub async fn pull_foreign(
         &self,
         place: &str,

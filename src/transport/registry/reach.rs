@@ -14,8 +14,10 @@ pub(super) enum Reach {
     Public,
     /// A company or a home: RFC 1918, RFC 6598, RFC 4193, and what is set aside for tests.
     Private,
-    /// This machine, or its link: loopback, link-local and the metadata services of clouds.
+    /// This machine: loopback.
     Local,
+    /// This machine's link, where the metadata services of clouds are, and groups of machines: link-local and multicast.
+    Link,
 }
 
 impl Reach {
@@ -24,7 +26,8 @@ impl Reach {
         match self {
             Reach::Public => "public",
             Reach::Private => "private",
-            Reach::Local => "loopback or link-local",
+            Reach::Local => "loopback",
+            Reach::Link => "link-local",
         }
     }
 
@@ -50,7 +53,8 @@ impl Reach {
 fn of_v4(address: Ipv4Addr) -> Reach {
     match address.octets() {
         // Linux takes 0.0.0.0 for this machine. 168.63.129.16 is a service of Azure that each machine there reaches.
-        [0 | 127, ..] | [169, 254, ..] | [168, 63, 129, 16] | [224..=255, ..] => Reach::Local,
+        [0 | 127, ..] => Reach::Local,
+        [169, 254, ..] | [168, 63, 129, 16] | [224..=255, ..] => Reach::Link,
         [10, ..]
         | [100, 64..=127, ..]
         | [172, 16..=31, ..]
@@ -90,8 +94,8 @@ fn of_v6(address: Ipv6Addr) -> Reach {
 fn of_prefix(first: u16, parts: [u16; 8]) -> Reach {
     match first {
         // Amazon's metadata service.
-        0xfd00 if parts[1] == 0xec2 => Reach::Local,
-        0xfe80..=0xfebf | 0xff00.. => Reach::Local,
+        0xfd00 if parts[1] == 0xec2 => Reach::Link,
+        0xfe80..=0xfebf | 0xff00.. => Reach::Link,
         // Unique local, site-local (deprecated), discarded, documentation.
         0xfc00..=0xfdff | 0xfec0..=0xfeff | 0x100 => Reach::Private,
         0x2001 if parts[1] == 0xdb8 => Reach::Private,
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn addresses_are_public_private_or_local() {
-        use Reach::{Local, Private, Public};
+        use Reach::{Link, Local, Private, Public};
         let cases = [
             ("8.8.8.8", Public),
             ("168.63.129.15", Public),
@@ -162,11 +166,11 @@ mod tests {
             ("203.0.113.9", Private),
             ("127.0.0.1", Local),
             ("127.255.255.254", Local),
-            ("169.254.169.254", Local),
-            ("168.63.129.16", Local),
+            ("169.254.169.254", Link),
+            ("168.63.129.16", Link),
             ("0.0.0.0", Local),
-            ("224.0.0.1", Local),
-            ("255.255.255.255", Local),
+            ("224.0.0.1", Link),
+            ("255.255.255.255", Link),
             ("2606:4700::1111", Public),
             ("fd12:3456::1", Private),
             ("fc00::1", Private),
@@ -174,18 +178,18 @@ mod tests {
             ("2001:db8::1", Private),
             ("::1", Local),
             ("::", Local),
-            ("fe80::1", Local),
-            ("febf::1", Local),
-            ("ff02::1", Local),
-            ("fd00:ec2::254", Local),
+            ("fe80::1", Link),
+            ("febf::1", Link),
+            ("ff02::1", Link),
+            ("fd00:ec2::254", Link),
             ("::ffff:8.8.8.8", Public),
             ("::ffff:10.0.0.1", Private),
-            ("::ffff:169.254.169.254", Local),
+            ("::ffff:169.254.169.254", Link),
             ("::ffff:0:127.0.0.1", Local),
             ("::127.0.0.1", Local),
             ("64:ff9b::8.8.8.8", Public),
             ("64:ff9b::10.0.0.1", Private),
-            ("64:ff9b::169.254.169.254", Local),
+            ("64:ff9b::169.254.169.254", Link),
             ("64:ff9b:1::8.8.8.8", Private),
             ("64:ff9b:1::127.0.0.1", Local),
             ("2002:7f00:1::", Local),
@@ -227,6 +231,7 @@ mod tests {
         assert_eq!(within(Reach::Public, &mixed).unwrap(), addresses(&mixed[..1]));
         assert_eq!(within(Reach::Private, &mixed).unwrap(), addresses(&mixed[..2]));
         assert_eq!(within(Reach::Local, &mixed).unwrap(), addresses(&mixed));
+        assert!(within(Reach::Local, &["169.254.169.254", "fe80::1"]).is_err());
         let refused = within(Reach::Public, &mixed[1..]).unwrap_err();
         assert_eq!(refused.downcast_ref(), Some(&Inward { host: "a.example".to_owned(), reach: Reach::Private }));
         assert!(refused.to_string().contains("`--allow-host a.example`"), "{refused}");
