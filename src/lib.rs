@@ -17,7 +17,7 @@
 //! The layers of an image are looked at together as a [`layer::LayerStack`], which knows what each name is to Windows and
 //! which names share one file. [`plan::plan`] is a pure function of it and of the rules of the [`profile`]s: it decides for
 //! every entry whether it stays, goes, takes over the data of its link group or points to another name.
-//! [`rewrite::rewrite_layer`] carries that out in one stream, in bounded memory: what stays is copied byte for byte.
+//! [`rewrite::rewrite()`] carries that out in one stream, in bounded memory: what stays is copied byte for byte.
 //! What it gave is kept under a key of all that it depends on ([`rewrite::cache`]), so that nobody has to do it twice.
 //!
 //! [`verify::verify`] holds the result to the rules by which Windows hosts import layers; an image that breaks one is never

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::layer::LayerNumber;
+use crate::plan::OutputNumber;
 use crate::transport::TransportError;
 use crate::transport::registry::RegistryError;
 use crate::verify::{Finding, REGISTRY_VERSION};
@@ -31,8 +31,8 @@ pub enum Event<'a> {
     BaseFinding(&'a Finding),
     /// A layer was rewritten by an earlier build.
     RewrittenBefore {
-        /// The number of the layer.
-        layer: LayerNumber,
+        /// The number of the layer in the result.
+        layer: OutputNumber,
         /// The cache repository that has it; `None` if the store has it.
         cache: Option<String>,
     },

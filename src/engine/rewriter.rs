@@ -14,11 +14,12 @@ use super::event::Event;
 use super::result::{Origin, ResultLayer};
 use super::session::Session;
 use crate::image::Digest;
-use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, PerLayer, seek_points};
-use crate::plan::{Action, LayerPlan, Plan};
+use crate::image::media_type::Compression;
+use crate::layer::{EntryNumber, LayerIndex, LayerNumber, seek_points};
+use crate::plan::{OutputNumber, OutputPlan, PerOutput, Plan, set_aside as set_aside_for};
 use crate::progress::{Stage, Task};
 use crate::rewrite::cache::key;
-use crate::rewrite::{LayerWriter, Settings, SourceBlob, Spool, read_back, rewrite_layer, set_aside};
+use crate::rewrite::{LayerWriter, OutputSource, Settings, SourceBlob, Spool, read_back, rewrite, set_aside};
 use crate::store::Temporary;
 use crate::temporary::TemporaryDirectory;
 use crate::transport::LocalBlob;
@@ -30,8 +31,7 @@ pub(super) struct Rewriter<'a> {
     session: &'a Session,
     /// Where finished layers go.
     pub(super) outbox: Outbox,
-    /// How each layer is encoded when it is rewritten.
-    pub(super) settings: PerLayer<Settings>,
+    encoding: Encoding,
     /// What was made by now, by its key: the plan changes while a build finds out which layers grow, and much of it stays.
     made: BTreeMap<Digest, ResultLayer>,
     spool: Spool,
@@ -61,42 +61,55 @@ impl<'a> Rewriter<'a> {
             cache,
             session,
             outbox,
-            settings: base.stack.layers().iter().map(|layer| encoding.for_source(layer.compression)).collect(),
+            encoding,
             made: BTreeMap::new(),
             spool: Spool::create(directory.path().join("set-aside"))?,
             _directory: directory,
         })
     }
 
+    /// The settings for a layer of the result: it keeps the format of its first source, unless another one is asked for.
+    pub(super) fn settings(&self, output: &OutputPlan) -> Settings {
+        let first = output.sources.first().and_then(|&source| self.base.stack.layers().get(source));
+        self.encoding.for_source(first.map_or(Compression::None, |layer| layer.compression))
+    }
+
     /// Makes the layers of a plan, those that stay included, from the base upward.
     pub(super) async fn layers(&mut self, plan: &Plan) -> Result<Rewritten, EngineError> {
         let mut layers = Vec::new();
-        for (number, before) in self.base.stack.layers().numbered() {
-            if plan.layers[number].is_untouched() {
-                let index = Arc::clone(before);
-                layers.push(ResultLayer { index, origin: Origin::Base(number), key: None, would_have_grown: false });
+        let outputs = plan.outputs();
+        for (number, output) in outputs.numbered() {
+            if let Some(layer) = output.is_layer(&self.base.stack) {
+                let index = Arc::clone(&self.base.stack.layers()[layer]);
+                layers.push(ResultLayer { index, origin: Origin::Base(layer), key: None, would_have_grown: false });
                 continue;
             }
             self.outbox.check()?;
-            match self.layer(plan, number).await? {
-                Some(layer) => layers.push(layer),
-                None => return Ok(Rewritten::Grown(number)),
+            match self.layer(&outputs, number).await? {
+                Ok(layer) => layers.push(layer),
+                Err(grown) => return Ok(Rewritten::Grown(grown)),
             }
             // A layer above that grows changes the plan for those below it. Where that is not to be expected they need not wait;
             // if it happens all the same, a blob was sent in vain.
-            if !plan.layers.after(number).iter().any(LayerPlan::may_grow) {
+            let may_grow = |source: &LayerNumber| plan.layers[*source].may_grow();
+            if !outputs.after(number).iter().flat_map(|output| &output.sources).any(may_grow) {
                 self.outbox.take(&layers);
             }
         }
         Ok(Rewritten::Layers(layers))
     }
 
-    /// A layer as the plan wants it; `None` if it becomes larger than it was.
-    async fn layer(&mut self, plan: &Plan, layer: LayerNumber) -> Result<Option<ResultLayer>, EngineError> {
-        let settings = self.settings[layer];
-        let key = key::of_layer(&self.base.stack, plan, layer, settings);
+    /// A layer of the result, or the first of its sources if it becomes larger than they are.
+    async fn layer(
+        &mut self,
+        outputs: &PerOutput<OutputPlan>,
+        number: OutputNumber,
+    ) -> Result<Result<ResultLayer, LayerNumber>, EngineError> {
+        let output = &outputs[number];
+        let settings = self.settings(output);
+        let key = key::of_output(&self.base.stack, output, settings);
         if let Some(made) = self.made.get(&key) {
-            return Ok(Some(made.clone()));
+            return Ok(Ok(made.clone()));
         }
         let result = match self.cache.layer(&key, settings.compression).await? {
             Some(found) => {
@@ -104,13 +117,13 @@ impl<'a> Rewriter<'a> {
                     Origin::Cache(cache) => Some(cache.name().to_string()),
                     _ => None,
                 };
-                self.session.tell(&Event::RewrittenBefore { layer, cache });
+                self.session.tell(&Event::RewrittenBefore { layer: number, cache });
                 let index = Arc::new(found.index);
-                Some(ResultLayer { index, origin: found.origin, key: Some(key), would_have_grown: false })
+                Ok(ResultLayer { index, origin: found.origin, key: Some(key), would_have_grown: false })
             }
-            None => self.rewrite(plan, layer, key).await?,
+            None => self.rewrite(outputs, number, settings, key).await?,
         };
-        if let Some(layer) = &result {
+        if let Ok(layer) = &result {
             self.made.insert(key, layer.clone());
         }
         Ok(result)
@@ -118,46 +131,48 @@ impl<'a> Rewriter<'a> {
 
     async fn rewrite(
         &mut self,
-        plan: &Plan,
-        layer: LayerNumber,
+        outputs: &PerOutput<OutputPlan>,
+        number: OutputNumber,
+        settings: Settings,
         key: Digest,
-    ) -> Result<Option<ResultLayer>, EngineError> {
-        self.set_aside_below(plan, layer).await?;
-        let (base, settings) = (self.base, self.settings[layer]);
-        let blob = base.blob(layer).await?;
+    ) -> Result<Result<ResultLayer, LayerNumber>, EngineError> {
+        let (base, output) = (self.base, &outputs[number]);
+        self.set_aside_below(output).await?;
+        let mut blobs = Vec::new();
+        for &source in &output.sources {
+            blobs.push((source, base.blob(source).await?, self.seek_points(source)));
+        }
         let writer = LayerWriter::new(self.session.store.temporary()?, settings)?;
-        let task = self.start(layer);
-        let seek_points = self.seek_points(layer);
-        let source = source(&blob, seek_points.as_deref());
+        let sources: Vec<OutputSource<'_>> = blobs
+            .iter()
+            .map(|(layer, blob, seek_points)| OutputSource {
+                blob: source(blob, seek_points.as_deref()),
+                set_aside: set_aside_for(outputs, *layer),
+            })
+            .collect();
+        let size: u64 = output.sources.iter().map(|&source| base.stack.layers()[source].stored_size).sum();
+        let first = output.sources.first().copied().unwrap_or(LayerNumber::BASE);
+        let task = base.progress().start(Stage::Rewrite, &base.stack.layers()[first].digest.short(), size);
         tokio::task::block_in_place(|| {
             let advance = |bytes| task.advance(bytes);
-            let digest = base.stack.layers()[layer].digest;
-            let failed = |error: LayerError| EngineError::Rewrite {
-                layer,
-                digest,
-                error: damage::explain(error, &blob.path, &digest),
-            };
-            let (file, index) = rewrite_layer(source, &base.stack, plan, layer, &mut self.spool, writer, advance)
-                .map_err(|error| failed(error.into()))?;
+            let (file, index) = rewrite(&sources, &base.stack, output, &mut self.spool, writer, advance)
+                .map_err(|error| failure(error.into(), &blobs, base))?;
             task.finish();
-            if index.stored_size > base.stack.layers()[layer].stored_size {
-                return Ok(None);
+            if index.stored_size > size {
+                return Ok(Err(first));
             }
             let result = publish(file, index, settings, Some(key), self.session)?;
             self.cache.keep_layer(&key, &result.index)?;
-            Ok(Some(result))
+            Ok(Ok(result))
         })
     }
 
     /// Sets aside what a layer takes over from lower ones that were not rewritten in this run, or under another plan.
-    async fn set_aside_below(&mut self, plan: &Plan, layer: LayerNumber) -> Result<(), EngineError> {
+    async fn set_aside_below(&mut self, output: &OutputPlan) -> Result<(), EngineError> {
         let mut missing: BTreeMap<LayerNumber, Vec<EntryNumber>> = BTreeMap::new();
-        for action in &plan.layers[layer].actions {
-            if let Action::Promote(from @ EntryId { layer: below, entry }) = *action
-                && below < layer
-                && !self.spool.has(from)
-            {
-                missing.entry(below).or_default().push(entry);
+        for from in output.takes_over() {
+            if !output.sources.contains(&from.layer) && !self.spool.has(from) {
+                missing.entry(from.layer).or_default().push(from.entry);
             }
         }
         for (below, entries) in missing {
@@ -188,6 +203,24 @@ impl<'a> Rewriter<'a> {
         let before = &self.base.stack.layers()[layer];
         self.base.progress().start(Stage::Rewrite, &before.digest.short(), before.stored_size)
     }
+}
+
+/// Why a layer could not be rewritten from these blobs: the first damaged one, if there is one.
+fn failure(
+    mut error: LayerError,
+    blobs: &[(LayerNumber, LocalBlob, Option<PathBuf>)],
+    base: &BaseImage<'_>,
+) -> EngineError {
+    let digest = |layer: LayerNumber| base.stack.layers()[layer].digest;
+    let mut failed = blobs.first().map_or(LayerNumber::BASE, |(layer, ..)| *layer);
+    for (layer, blob, _) in blobs {
+        error = damage::explain(error, &blob.path, &digest(*layer));
+        if let LayerError::Damaged(_) = error {
+            failed = *layer;
+            break;
+        }
+    }
+    EngineError::Rewrite { layer: failed, digest: digest(failed), error }
 }
 
 fn source<'a>(blob: &'a LocalBlob, seek_points: Option<&'a Path>) -> SourceBlob<'a> {

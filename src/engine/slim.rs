@@ -30,7 +30,9 @@ pub(super) async fn slim(
     let count = base.stack.layers().len();
     let mut plan = self::plan(&base.stack, rules, &[])?;
     let mut rewriter = Rewriter::new(base, outbox, encoding, cache, session)?;
-    let limits_key = key::of_limits(&base.stack, &plan, &rewriter.settings);
+    let outputs = plan.outputs();
+    let settings = outputs.iter().map(|output| rewriter.settings(output)).collect();
+    let limits_key = key::of_limits(&base.stack, &outputs, &settings);
     let mut limits = base.stack.layers().same_length(LayerLimit::Free);
     let known = cache.limits(&limits_key, count).await?;
     if let Some(known) = &known {

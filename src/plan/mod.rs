@@ -34,7 +34,7 @@ use crate::profile::{KeepNumber, RuleSet, Shadowed};
 
 pub use action::{Action, Cause, LayerLimit};
 pub use error::PlanError;
-pub use output::OutputNumber;
+pub use output::{OutputNumber, OutputPlan, PerOutput, Step, set_aside};
 pub use programs::lost_programs;
 pub use savings::{KeepOutcome, LayerSummary, RuleOutcome};
 pub use select::{KeepReason, Kept};
@@ -149,18 +149,5 @@ impl Plan {
     pub fn takes_from_below(&self, layer: LayerNumber) -> bool {
         let from_below = |action: &Action| matches!(action, Action::Promote(from) if from.layer < layer);
         self.layers.get(layer).is_some_and(|layer| layer.actions.iter().any(from_below))
-    }
-
-    /// The entries of a layer whose data other entries take over, in order: what a rewrite has to set aside.
-    pub fn sources(&self, layer: LayerNumber) -> Vec<EntryNumber> {
-        let actions = self.layers.iter().flat_map(|layer| &layer.actions);
-        let promoted = actions.filter_map(|action| match action {
-            Action::Promote(from) if from.layer == layer => Some(from.entry),
-            _ => None,
-        });
-        let mut sources: Vec<EntryNumber> = promoted.collect();
-        sources.sort_unstable();
-        sources.dedup();
-        sources
     }
 }

@@ -427,7 +427,8 @@ fn what_is_set_aside_is_told_for_each_layer() {
         &["Files/", "Hives/", "Files/x -> Files/d/a"],
     ]);
     let plan = plan(&stack, &removing(&["d"]), &[]).unwrap();
-    let sources = |layer: u32| plan.sources(layer.into()).into_iter().map(u32::from).collect::<Vec<u32>>();
+    let outputs = plan.outputs();
+    let sources = |layer: u32| set_aside(&outputs, layer.into()).into_iter().map(u32::from).collect::<Vec<u32>>();
     assert_eq!([0, 1].map(sources), [vec![2, 3], vec![]]);
     assert!(plan.takes_from_below(1.into()) && !plan.takes_from_below(0.into()));
 }

@@ -10,19 +10,21 @@ use super::{LayerWriter, RewriteError, Spool};
 use crate::layer::header::{self, HeaderEdit};
 use crate::layer::{Entry, EntryId, EntryNumber, LayerIndex, LayerNumber, LayerStack};
 use crate::numbered::{NumberRange, NumberedVec};
-use crate::plan::{Action, Plan};
+use crate::plan::{OutputPlan, Step};
 use crate::position::RawPosition;
 
 /// Edits a layer's tar as it streams by.
 pub(super) struct Editor<'a> {
     stack: &'a LayerStack,
     index: &'a LayerIndex,
-    actions: &'a NumberedVec<EntryNumber, Action>,
+    /// What becomes of each entry; `None` if it goes.
+    steps: NumberedVec<EntryNumber, Option<Step>>,
     layer: LayerNumber,
+    is_last: bool,
     /// The parts of the tar that stay as they are and were not announced to the writer yet.
     kept: VecDeque<Range<RawPosition>>,
     /// Which entries are set aside for others.
-    sources: NumberedVec<EntryNumber, bool>,
+    set_aside: NumberedVec<EntryNumber, bool>,
     /// The entry that the stream is in, and those that are still to come.
     entries: Peekable<Zip<NumberRange<EntryNumber>, Iter<'a, Entry>>>,
     position: RawPosition,
@@ -31,17 +33,28 @@ pub(super) struct Editor<'a> {
 }
 
 impl<'a> Editor<'a> {
-    pub(super) fn new(stack: &'a LayerStack, plan: &'a Plan, layer: LayerNumber) -> Editor<'a> {
+    /// An editor for one source of a layer of the result. `set_aside` are the entries of the source that others take over.
+    /// `is_last` says that nothing follows, so that the mark of the archive's end does.
+    pub(super) fn new(
+        stack: &'a LayerStack,
+        output: &OutputPlan,
+        layer: LayerNumber,
+        set_aside: &[EntryNumber],
+        is_last: bool,
+    ) -> Editor<'a> {
         let index = &*stack.layers()[layer];
-        let sources = with_streams(index, &plan.sources(layer));
-        let actions = &plan.layers[layer].actions;
+        let mut steps = index.entries.same_length(None);
+        for step in output.steps_of(layer) {
+            steps[step.entry().entry] = Some(step);
+        }
         Editor {
             stack,
             index,
-            actions,
             layer,
-            kept: kept_parts(index, actions),
-            sources,
+            kept: kept_parts(index, &steps, is_last),
+            is_last,
+            steps,
+            set_aside: with_streams(index, set_aside),
             entries: index.entries.numbered().peekable(),
             position: RawPosition::START,
             headers: Vec::new(),
@@ -50,7 +63,7 @@ impl<'a> Editor<'a> {
 
     /// The parts of the tar that the editor can do without.
     pub(super) fn unneeded(&self) -> VecDeque<Range<RawPosition>> {
-        let goes = |number| matches!(self.actions[number], Action::Remove(_)) && !self.sources[number];
+        let goes = |number| self.steps[number].is_none() && !self.set_aside[number];
         parts(self.index, goes).collect()
     }
 
@@ -72,9 +85,9 @@ impl<'a> Editor<'a> {
             let Some(&(number, entry)) = self.entries.peek() else {
                 // The mark of the archive's end, and padding. What else some tools put there, hosts do not look at.
                 self.position += bytes.len() as u64;
-                return if self.index.ends_in_zeros { Ok(writer.write(bytes)?) } else { Ok(()) };
+                return if self.keeps_end() { Ok(writer.write(bytes)?) } else { Ok(()) };
             };
-            if self.position == entry.start && self.sources[number] {
+            if self.position == entry.start && self.set_aside[number] {
                 let id = EntryId::new(self.layer, number);
                 spool.begin(id, entry.data - entry.start, entry.end() - entry.data);
             }
@@ -84,21 +97,21 @@ impl<'a> Editor<'a> {
             let (part, rest) = bytes.split_at(taken);
             self.position += taken as u64;
             bytes = rest;
-            if self.sources[number] {
+            if self.set_aside[number] {
                 spool.append(part)?;
             }
-            match self.actions[number] {
-                Action::Keep => writer.write(part)?,
-                Action::Remove(_) => {}
-                action @ (Action::Retarget(_) | Action::Promote(_)) => {
-                    if in_headers {
-                        self.headers.extend_from_slice(part);
-                        if self.position == entry.data {
-                            self.change(entry, action, spool, writer)?;
-                            self.headers.clear();
-                        }
+            match self.steps[number] {
+                None => {}
+                Some(Step::Keep(_)) => writer.write(part)?,
+                Some(step) if in_headers => {
+                    self.headers.extend_from_slice(part);
+                    if self.position == entry.data {
+                        self.change(entry, step, spool, writer)?;
+                        self.headers.clear();
                     }
                 }
+                // The data of an entry that changes comes from elsewhere.
+                Some(_) => {}
             }
             if self.position == entry.end() {
                 self.entries.next();
@@ -107,14 +120,19 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    /// Ends the tar as every reader wants it: with the padding of its last entry, and a mark.
+    /// Ends the entries of the source with the padding of the last one and, if nothing follows, ends the tar with a mark.
     pub(super) fn finish(&mut self, spool: &mut Spool, writer: &mut LayerWriter) -> Result<(), RewriteError> {
         let padding = missing_padding(self.index);
         self.feed(padding, spool, writer)?;
-        if padding.is_empty() && self.index.ends_in_zeros {
+        if !self.is_last || (padding.is_empty() && self.keeps_end()) {
             return Ok(());
         }
         Ok(writer.write(&END_MARK)?)
+    }
+
+    /// Returns `true` if what follows the last entry stays.
+    fn keeps_end(&self) -> bool {
+        self.is_last && self.index.ends_in_zeros
     }
 
     /// Tells the writer of the part that stays as it is, if one begins here.
@@ -132,19 +150,19 @@ impl<'a> Editor<'a> {
     fn change(
         &self,
         entry: &Entry,
-        action: Action,
+        step: Step,
         spool: &mut Spool,
         writer: &mut LayerWriter,
     ) -> Result<(), RewriteError> {
         let wrong = |error| RewriteError::Header { path: entry.path.clone(), error };
-        match action {
-            Action::Retarget(target) => {
+        match step {
+            Step::Retarget { target, .. } => {
                 let link = self.stack.entry(target).path.as_str();
                 let headers =
                     header::edit(&self.headers, HeaderEdit { path: None, link: Some(link) }).map_err(wrong)?;
                 writer.write(&headers)?;
             }
-            Action::Promote(from) => {
+            Step::Promote { from, .. } => {
                 let owner = entry.path.as_str();
                 self.write_from_spool(from, owner, spool, writer)?;
                 let source = &self.stack.layers()[from.layer];
@@ -155,7 +173,7 @@ impl<'a> Editor<'a> {
                     self.write_from_spool(id, &format!("{owner}{suffix}"), spool, writer)?;
                 }
             }
-            Action::Keep | Action::Remove(_) => {}
+            Step::Keep(_) => {}
         }
         Ok(())
     }
@@ -214,11 +232,15 @@ pub(super) fn with_streams(index: &LayerIndex, entries: &[EntryNumber]) -> Numbe
     chosen
 }
 
-/// The parts of a layer's tar that stay as they are, as long as they can be; the mark of the archive's end stays too.
-fn kept_parts(index: &LayerIndex, actions: &NumberedVec<EntryNumber, Action>) -> VecDeque<Range<RawPosition>> {
-    let mut kept: VecDeque<_> = parts(index, |number| actions[number] == Action::Keep).collect();
+/// The parts of a layer's tar that stay as they are, as long as they can be; in the last one, the mark of the archive's end, too.
+fn kept_parts(
+    index: &LayerIndex,
+    steps: &NumberedVec<EntryNumber, Option<Step>>,
+    is_last: bool,
+) -> VecDeque<Range<RawPosition>> {
+    let mut kept: VecDeque<_> = parts(index, |number| matches!(steps[number], Some(Step::Keep(_)))).collect();
     let end = index.entries_end..index.unpacked_size.into();
-    if end.is_empty() || !index.ends_in_zeros {
+    if end.is_empty() || !index.ends_in_zeros || !is_last {
         return kept;
     }
     match kept.back_mut() {

@@ -10,6 +10,8 @@ pub mod edit;
 mod error;
 pub mod output;
 pub mod spool;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -25,7 +27,7 @@ use crate::image::media_type::Compression;
 use crate::layer::read::{Unneeded, Wanted, for_each_piece};
 use crate::layer::seek_points::SeekPoints;
 use crate::layer::{EntryId, EntryNumber, LayerIndex, LayerNumber, LayerStack};
-use crate::plan::Plan;
+use crate::plan::OutputPlan;
 use crate::position::{RawPosition, StoredPosition};
 
 use crate::store::Temporary;
@@ -70,35 +72,62 @@ impl SourceBlob<'_> {
     }
 }
 
-/// Rewrites the layer with this number as the plan says, from its blob into the writer.
+/// A layer that a layer of the result is made of.
+#[derive(Debug, Clone)]
+pub struct OutputSource<'a> {
+    /// Its blob.
+    pub blob: SourceBlob<'a>,
+    /// The entries that others take over (see [`crate::plan::set_aside`]).
+    pub set_aside: Vec<EntryNumber>,
+}
+
+/// Writes a layer of the result from its sources, one for each number in [`OutputPlan::sources`].
 ///
 /// `spool` takes up the data that other entries take over, and holds what lower layers have set aside before: layers are
-/// rewritten from the base upward. `advance` is told how many bytes of the blob were read since the last call.
-pub fn rewrite_layer(
-    blob: SourceBlob<'_>,
+/// written from the base upward. `advance` is told how many bytes of the blobs were read since the last call.
+///
+/// # Errors
+/// If a blob cannot be read or is not what its index says, or the layer cannot be written.
+pub fn rewrite(
+    sources: &[OutputSource<'_>],
     stack: &LayerStack,
-    plan: &Plan,
-    layer: LayerNumber,
+    output: &OutputPlan,
     spool: &mut Spool,
     mut writer: LayerWriter,
     mut advance: impl FnMut(u64),
 ) -> Result<(Temporary, LayerIndex), RewriteError> {
-    let index = &stack.layers()[layer];
+    let mut rest = sources.len();
+    for (source, &layer) in sources.iter().zip(&output.sources) {
+        rest -= 1;
+        let editor = edit::Editor::new(stack, output, layer, &source.set_aside, rest == 0);
+        rewrite_source(source.blob, &stack.layers()[layer], layer, editor, spool, &mut writer, &mut advance)?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// Writes what comes from one source.
+fn rewrite_source(
+    blob: SourceBlob<'_>,
+    index: &LayerIndex,
+    layer: LayerNumber,
+    mut editor: edit::Editor<'_>,
+    spool: &mut Spool,
+    writer: &mut LayerWriter,
+    advance: &mut impl FnMut(u64),
+) -> Result<(), RewriteError> {
     let file = File::open(blob.path).context_path("open", blob.path)?;
     blob.offer_blocks(index, layer, spool)?;
-    let mut editor = edit::Editor::new(stack, plan, layer);
     let mut stored_before = StoredPosition::START;
     let wanted = blob.wanted(index, editor.unneeded());
     let end = for_each_piece(file, wanted, |piece| -> Result<(), RewriteError> {
         editor.skip_to(piece.raw);
-        editor.feed(piece.bytes(), spool, &mut writer)?;
+        editor.feed(piece.bytes(), spool, writer)?;
         advance(piece.stored - stored_before);
         stored_before = piece.stored;
         Ok(())
     })?;
     unchanged(index, end.digest)?;
-    editor.finish(spool, &mut writer)?;
-    Ok(writer.finish()?)
+    editor.finish(spool, writer)
 }
 
 /// Sets entries of a layer aside for layers above, without rewriting it: `entries` are their numbers in the index.

@@ -2,51 +2,36 @@
 
 use crate::image::Digest;
 use crate::image::digest::Hasher;
+use crate::layer::LayerStack;
 use crate::layer::index::VERSION as INDEX_VERSION;
-use crate::layer::{LayerNumber, LayerStack, PerLayer};
-use crate::plan::{Action, Plan};
+use crate::plan::{OutputPlan, PerOutput};
 use crate::rewrite::Settings;
 
 /// The version of what rewriting writes, for the same layer, plan and settings. It is to be raised with every change.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The key of the index of a layer that nobody rewrites.
 pub fn of_index(layer: &Digest) -> Digest {
     Digest::of(format!("winslim index {INDEX_VERSION}\n{layer}").as_bytes())
 }
 
-/// The key of what a layer becomes by a plan. How many threads compress and whether the result is read back changes nothing.
-pub fn of_layer(stack: &LayerStack, plan: &Plan, layer: LayerNumber, settings: Settings) -> Digest {
+/// The key of a layer of the result. How many threads compress and whether the result is read back changes nothing.
+pub fn of_output(stack: &LayerStack, output: &OutputPlan, settings: Settings) -> Digest {
     let Settings { compression, level, recompress, threads: _, read_back: _ } = settings;
     let mut hasher = Hasher::new();
     let tool = concat!("winslim ", env!("CARGO_PKG_VERSION"));
-    let digest = stack.layers()[layer].digest;
-    hasher.update(format!("{tool} layer {VERSION}\n{digest}\n{compression:?} {level} {recompress}\n").as_bytes());
-    for action in &plan.layers[layer].actions {
-        match action {
-            Action::Keep => hasher.update(b"k"),
-            Action::Remove(_) => hasher.update(b"r"),
-            Action::Retarget(target) => {
-                // Nothing of the target but its name gets into the layer.
-                let name = stack.entry(*target).path.as_str();
-                hasher.update(format!("t{} {name}", name.len()).as_bytes());
-            }
-            Action::Promote(from) => {
-                let source = stack.layers()[from.layer].digest;
-                hasher.update(format!("p{source} {}\n", from.entry).as_bytes());
-            }
-        }
-    }
+    hasher.update(format!("{tool} layer {VERSION}\n{compression:?} {level} {recompress}\n").as_bytes());
+    output.describe(stack, |bytes| hasher.update(bytes));
     hasher.finish()
 }
 
-/// The key of the limits at which a build arrives that begins with this plan, in which every layer is free. There is one
-/// value of `settings` for each layer.
-pub fn of_limits(stack: &LayerStack, free: &Plan, settings: &PerLayer<Settings>) -> Digest {
+/// The key of the limits at which a build arrives that begins with these outputs, in which every layer is free. There is one
+/// value of `settings` for each output.
+pub fn of_limits(stack: &LayerStack, free: &PerOutput<OutputPlan>, settings: &PerOutput<Settings>) -> Digest {
     let mut hasher = Hasher::new();
     hasher.update(b"winslim limits\n");
-    for (layer, &settings) in stack.layers().numbers().zip(settings) {
-        hasher.update(format!("{}\n", of_layer(stack, free, layer, settings)).as_bytes());
+    for (output, &settings) in free.iter().zip(settings) {
+        hasher.update(format!("{}\n", of_output(stack, output, settings)).as_bytes());
     }
     hasher.finish()
 }
@@ -60,7 +45,7 @@ mod tests {
     use crate::image::media_type::Compression;
     use crate::layer::index::tests::index_of;
     use crate::layer::{EntryId, EntryKind};
-    use crate::plan::{Cause, plan};
+    use crate::plan::{Action, Cause, Plan, plan};
     use crate::profile::RuleSet;
 
     const SETTINGS: Settings =
@@ -83,7 +68,8 @@ mod tests {
             }
             plan
         };
-        let key = |plan: &Plan| of_layer(&stack, plan, 1.into(), SETTINGS);
+        let output = |plan: &Plan, number: u32| plan.outputs()[number.into()].clone();
+        let key = |plan: &Plan| of_output(&stack, &output(plan, 1), SETTINGS);
         let removed = with(&[(0, Action::Remove(Cause::Shadowed))]);
         let promoted = with(&[(1, Action::Promote(EntryId::new(0, 0)))]);
         let different = [
@@ -94,14 +80,14 @@ mod tests {
             key(&with(&[(1, Action::Retarget(EntryId::new(0, 1)))])),
             key(&promoted),
             key(&with(&[(1, Action::Promote(EntryId::new(0, 1)))])),
-            of_layer(&other_base, &promoted, 1.into(), SETTINGS),
-            of_layer(&stack, &removed, 0.into(), SETTINGS),
-            of_layer(&stack, &removed, 1.into(), Settings { level: 7, ..SETTINGS }),
-            of_layer(&stack, &removed, 1.into(), Settings { recompress: true, ..SETTINGS }),
-            of_layer(&stack, &removed, 1.into(), Settings { compression: Compression::Zstd, ..SETTINGS }),
-            of_limits(&stack, &removed, &vec![SETTINGS; 2].into()),
-            of_limits(&other_base, &removed, &vec![SETTINGS; 2].into()),
-            of_limits(&stack, &promoted, &vec![SETTINGS; 2].into()),
+            of_output(&other_base, &output(&promoted, 1), SETTINGS),
+            of_output(&stack, &output(&removed, 0), SETTINGS),
+            of_output(&stack, &output(&removed, 1), Settings { level: 7, ..SETTINGS }),
+            of_output(&stack, &output(&removed, 1), Settings { recompress: true, ..SETTINGS }),
+            of_output(&stack, &output(&removed, 1), Settings { compression: Compression::Zstd, ..SETTINGS }),
+            of_limits(&stack, &removed.outputs(), &vec![SETTINGS; 2].into()),
+            of_limits(&other_base, &removed.outputs(), &vec![SETTINGS; 2].into()),
+            of_limits(&stack, &promoted.outputs(), &vec![SETTINGS; 2].into()),
             of_index(&Digest::of(b"base")),
             of_index(&Digest::of(b"other")),
         ];
@@ -114,10 +100,11 @@ mod tests {
         let mut plan = plan(&stack, &RuleSet::default(), &[]).unwrap();
         plan.layers[1.into()].actions[0.into()] = Action::Remove(Cause::Shadowed);
         plan.layers[1.into()].actions[1.into()] = Action::Retarget(EntryId::new(0, 2));
-        let key = of_layer(&stack, &plan, 1.into(), SETTINGS);
-        assert_eq!(of_layer(&other_base, &plan, 1.into(), SETTINGS), key, "no data comes from the base");
-        assert_eq!(of_layer(&stack, &plan, 1.into(), Settings { threads: 9, read_back: true, ..SETTINGS }), key);
+        let output = |plan: &Plan| plan.outputs()[1.into()].clone();
+        let key = of_output(&stack, &output(&plan), SETTINGS);
+        assert_eq!(of_output(&other_base, &output(&plan), SETTINGS), key, "no data comes from the base");
+        assert_eq!(of_output(&stack, &output(&plan), Settings { threads: 9, read_back: true, ..SETTINGS }), key);
         plan.layers[1.into()].actions[0.into()] = Action::Remove(Cause::Rule(3.into()));
-        assert_eq!(of_layer(&stack, &plan, 1.into(), SETTINGS), key, "why an entry goes does not matter");
+        assert_eq!(of_output(&stack, &output(&plan), SETTINGS), key, "why an entry goes does not matter");
     }
 }
