@@ -28,13 +28,14 @@ fn send(signal: &str, run: &Child) {
     assert!(status.success());
 }
 
-/// How a run ended that was sent a signal: its exit code and what it said. It has few seconds for it.
+/// How a run ended that was sent a signal: its exit code and what it said. It must not wait for its work.
 #[track_caller]
 fn ended(mut run: Child) -> (i32, String) {
     let begin = Instant::now();
     wait_for("the run to end", || run.try_wait().expect("its state").is_some());
     let took = begin.elapsed();
-    assert!(took < Duration::from_secs(5), "it took {took:?}");
+    // What it would have to wait for takes longer: a connection that is silent for a minute.
+    assert!(took < Duration::from_secs(20), "it took {took:?}");
     let mut said = String::new();
     run.stderr.take().expect("its stderr").read_to_string(&mut said).expect("text");
     (run.wait().expect("its state").code().unwrap_or(-1), said)
@@ -95,9 +96,10 @@ fn a_download_is_interrupted() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let run = sandbox.command(&arguments, &[]).spawn().expect("winslim itself");
     let partial = sandbox.path("cache/winslim/partial");
+    // Of the longest file: a short layer beside it may become complete, and go, at any moment.
     let bytes = || {
         let files = std::fs::read_dir(&partial).into_iter().flatten().flatten();
-        files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum::<u64>()
+        files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).max().unwrap_or(0)
     };
     wait_for("the download to begin", || bytes() > 100_000);
     send("INT", &run);
