@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
@@ -16,6 +17,7 @@ use super::session::Session;
 use crate::image::listing::Listed;
 use crate::image::{Config, Descriptor, Digest, Document, Platform, PlatformRequest};
 use crate::layer::index::VERSION;
+use crate::layer::scan::most_entries;
 use crate::layer::{LayerIndex, LayerNumber, LayerStack, PerLayer, seek_points};
 use crate::numbered::Number;
 use crate::progress::Progress;
@@ -48,6 +50,8 @@ pub struct BaseImage<'a> {
     blobs: PerLayer<OnceCell<LocalBlob>>,
     /// The layers whose blobs this run has read as a whole, so that their digests are known.
     read: Mutex<BTreeSet<LayerNumber>>,
+    /// How many entries the layers have that are indexed by now.
+    entries: AtomicU64,
 }
 
 /// Finds an image for Windows. `platform` chooses one if the reference leads to several.
@@ -116,6 +120,7 @@ impl<'a> FoundImage<'a> {
             descriptors,
             blobs,
             read: Mutex::default(),
+            entries: AtomicU64::new(0),
         };
         let permits = Semaphore::new(AT_ONCE);
         let layers = base.descriptors.numbers().map(|layer| base.index(layer, &permits));
@@ -203,7 +208,19 @@ impl BaseImage<'_> {
             let (digest, actual) = (descriptor.digest, index.diff_id);
             return Err(EngineError::OtherContent { layer, digest, actual, expected });
         }
+        self.count_entries(index.entries.len() as u64)?;
         Ok(Arc::new(index))
+    }
+
+    /// Refuses an image whose layers have too many entries together; each of them is small enough alone.
+    fn count_entries(&self, entries: u64) -> Result<(), EngineError> {
+        let all = self.entries.fetch_add(entries, Ordering::Relaxed) + entries;
+        let stored = self.descriptors.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        let most = most_entries(stored);
+        if all > most {
+            return Err(EngineError::TooManyEntries { reference: self.image.reference.to_string(), most });
+        }
+        Ok(())
     }
 }
 

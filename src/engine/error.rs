@@ -104,6 +104,16 @@ pub enum EngineError {
         /// The diff ID in the config.
         expected: Digest,
     },
+    /// The layers have more entries together than an image of that size needs.
+    #[error(
+        "the layers of `{reference}` have more than {most} entries together, which no Windows image of its size needs"
+    )]
+    TooManyEntries {
+        /// The image.
+        reference: String,
+        /// How many they may have.
+        most: u64,
+    },
     /// A layer could not be rewritten.
     #[error("cannot rewrite layer {layer} ({digest})")]
     Rewrite {

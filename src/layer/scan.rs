@@ -54,6 +54,20 @@ const MOST_TIMES: u64 = 1_100;
 /// How many bytes every layer may unpack to.
 const UNPACKED_ANYWAY: u64 = 1 << 30;
 
+/// How many entries every layer may have: more than the largest image of Microsoft's has.
+const ENTRIES_ANYWAY: u64 = 400_000;
+
+/// How many bytes of a blob are reason enough for one entry more. The entries of real layers take hundreds.
+const BYTES_OF_AN_ENTRY: u64 = 40;
+
+/// The most entries that all layers of an image may have together.
+const MOST_OF_AN_IMAGE: u64 = 2_000_000;
+
+/// Returns how many entries the layers of an image may have together if their blobs have so many bytes together.
+pub fn most_entries(stored_size: u64) -> u64 {
+    (ENTRIES_ANYWAY + stored_size / BYTES_OF_AN_ENTRY).min(MOST_OF_AN_IMAGE)
+}
+
 impl Limits {
     /// The limits of a layer whose blob has so many bytes. `most` bytes are let through in any case.
     ///
@@ -62,7 +76,8 @@ impl Limits {
         let default = Limits::default();
         let length = stored_size.saturating_mul(MOST_TIMES).saturating_add(UNPACKED_ANYWAY).min(default.length);
         let text = (64 << 20) + usize::try_from(stored_size.saturating_mul(4)).unwrap_or(default.text);
-        Limits { length: length.max(most.unwrap_or(0)), text: text.min(default.text), ..default }
+        let entries = usize::try_from(most_entries(stored_size)).unwrap_or(default.entries).min(default.entries);
+        Limits { entries, length: length.max(most.unwrap_or(0)), text: text.min(default.text), ..default }
     }
 }
 

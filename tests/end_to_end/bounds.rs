@@ -178,6 +178,29 @@ fn many_links_to_one_file() {
     assert!(outcome.stdout.contains("link-counts"), "{outcome:#?}");
 }
 
+#[test]
+fn layers_that_have_too_many_entries_only_together() {
+    let sandbox = Sandbox::new();
+    let (image, format) = (tiny_image(), Format::default());
+    let base = base_of(&sandbox, &image, &format);
+    let mut layers = base.written.layers.clone();
+    for (number, layer) in layers.iter_mut().enumerate() {
+        let written = write_blob(&base.directory, Compression::Zstd, |out| {
+            out.write_all(&header("Files", tar::EntryType::Directory, 0))?;
+            for file in 0..250_000 {
+                out.write_all(&header(&format!("Files/{number}-{file}"), tar::EntryType::Regular, 0))?;
+            }
+            out.write_all(&[0; 1024])
+        });
+        *layer = written.expect("the sandbox can be written to");
+    }
+    assert!(layers.len() > 1);
+    fs::remove_file(base.directory.join("index.json")).expect("the layout's index");
+    write_documents(&image, layers, &format, &base.directory).expect("the sandbox can be written to");
+    winslim(&sandbox, &["verify", &base.reference])
+        .fails(1, &["entries together, which no Windows image of its size needs"]);
+}
+
 /// Puts a document into a layout as the only thing that its index leads to.
 fn lead_to(directory: &Path, document: &Blob) {
     let index = format!(

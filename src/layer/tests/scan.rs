@@ -272,3 +272,10 @@ proptest! {
         let _ = scan(&tar, 333);
     }
 }
+
+#[test]
+fn as_many_entries_as_the_size_is_reason_for() {
+    for (stored, most) in [(0, 400_000), (10_000_000, 650_000), (1 << 40, 2_000_000), (u64::MAX, 2_000_000)] {
+        assert_eq!(most_entries(stored), most, "{stored}");
+    }
+}
