@@ -75,9 +75,13 @@ impl<'a> Rewriter<'a> {
     }
 
     /// Makes the layers of a plan, those that stay included, from the base upward.
-    pub(super) async fn layers(&mut self, plan: &Plan) -> Result<Rewritten, EngineError> {
+    /// `outputs` are those of the plan.
+    pub(super) async fn layers(
+        &mut self,
+        plan: &Plan,
+        outputs: &PerOutput<OutputPlan>,
+    ) -> Result<Rewritten, EngineError> {
         let mut layers = Vec::new();
-        let outputs = plan.outputs();
         for (number, output) in outputs.numbered() {
             if let Some(layer) = output.is_layer(&self.base.stack) {
                 let index = Arc::clone(&self.base.stack.layers()[layer]);
@@ -85,7 +89,7 @@ impl<'a> Rewriter<'a> {
                 continue;
             }
             self.outbox.check()?;
-            match self.layer(&outputs, number).await? {
+            match self.layer(outputs, number).await? {
                 Ok(layer) => layers.push(layer),
                 Err(grown) => return Ok(Rewritten::Grown(grown)),
             }

@@ -30,7 +30,7 @@ pub(super) async fn slim(
     let count = base.stack.layers().len();
     let mut plan = self::plan(&base.stack, rules, &[])?;
     let mut rewriter = Rewriter::new(base, outbox, encoding, cache, session)?;
-    let outputs = plan.outputs();
+    let mut outputs = plan.outputs();
     let settings = outputs.iter().map(|output| rewriter.settings(output)).collect();
     let limits_key = key::of_limits(&base.stack, &outputs, &settings);
     let mut limits = base.stack.layers().same_length(LayerLimit::Free);
@@ -38,10 +38,11 @@ pub(super) async fn slim(
     if let Some(known) = &known {
         tracing::info!(limits = ?known, "an earlier build tried how far the layers may change");
         plan = self::plan(&base.stack, rules, known)?;
+        outputs = plan.outputs();
         limits = known.clone().into();
     }
     let mut layers = loop {
-        let layer = match rewriter.layers(&plan).await? {
+        let layer = match rewriter.layers(&plan, &outputs).await? {
             Rewritten::Layers(layers) => break layers,
             Rewritten::Grown(layer) => layer,
         };
@@ -54,6 +55,7 @@ pub(super) async fn slim(
         };
         tracing::info!(%layer, limit = ?limits[layer], "the rewritten layer is larger than it was; planning around it");
         plan = self::plan(&base.stack, rules, limits.as_slice())?;
+        outputs = plan.outputs();
     };
     for (layer, limit) in layers.iter_mut().zip(&limits) {
         layer.would_have_grown = *limit == LayerLimit::Untouched;
