@@ -44,7 +44,7 @@ pub struct BaseImage<'a> {
     pub(super) source: Arc<Source>,
     session: &'a Session,
     cache: Option<&'a Cache<'a>>,
-    /// What the manifest says of the layers.
+    /// The descriptors of the layers in the manifest.
     pub(super) descriptors: PerLayer<Descriptor>,
     /// The blobs that are here already.
     blobs: PerLayer<OnceCell<LocalBlob>>,

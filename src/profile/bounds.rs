@@ -38,7 +38,7 @@ impl Bounds {
         Ok(self.roots.iter().any(|root| real.starts_with(root)))
     }
 
-    /// Refuses a path that does not lie within them. One that leads nowhere is for whoever reads it to report.
+    /// Refuses a path that does not lie within them. One that leads nowhere passes: reading it reports that.
     pub fn check(&self, path: &Path) -> Result<(), OutOfBounds> {
         match self.hold(path) {
             Ok(false) => Err(OutOfBounds(path.to_owned())),
@@ -47,7 +47,7 @@ impl Bounds {
     }
 }
 
-/// Refuses a file that is named itself, and is a link to one elsewhere: whoever names it means the file in this place.
+/// Refuses a file that was named directly and is a link to one elsewhere: its name promises a file in this place.
 pub fn check_named(path: &Path, allowed: &[PathBuf]) -> Result<(), OutOfBounds> {
     Bounds::new(path.parent().unwrap_or(Path::new("")), allowed).check(path)
 }

@@ -19,7 +19,7 @@ const FEW_MISTAKES: usize = 4;
 
 /// Reads the text of one profile; includes and patterns are not looked at.
 ///
-/// What is wrong is added to `faults`, and the profile is given without it, so that its other mistakes can be found. Nothing if
+/// What is wrong is added to `faults`, and the profile is given without it, so that its other mistakes can be found. `None` if
 /// too little is left.
 pub(super) fn parse(source: Source<'_>, faults: &mut Vec<Fault>) -> Option<Profile> {
     // A generated profile is large, and as a rule right.
@@ -90,7 +90,7 @@ fn check_version(source: Source<'_>) -> Result<(), Box<Fault>> {
 }
 
 /// Takes out the key or the value that a place of the text is in, the innermost one. Gives the key, or an empty text for an
-/// item of a list; nothing if there is neither.
+/// item of a list; `None` if there is neither.
 fn drop_at(table: &mut DeTable<'_>, at: usize) -> Option<String> {
     let mut wrong = None;
     for (key, value) in table.iter_mut() {
